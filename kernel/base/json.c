@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/json.h"
+
+#include "base/banned.h"
+
+struct json json_read(struct str text)
+{
+	return (struct json){ .start = text.p, .p = text.p, .end = text.p + text.n };
+}
+
+static int fault(struct json *j, const char *what)
+{
+	if (j->error == NULL) {
+		j->error = what;
+		j->at = (size_t)(j->p - j->start);
+	}
+	return 0;
+}
+
+static void skip_space(struct json *j)
+{
+	while (j->p < j->end && (*j->p == ' ' || *j->p == '\n' || *j->p == '\t' || *j->p == '\r'))
+		j->p++;
+}
+
+/* The next character that is no white space; 0 at the end or after a fault. */
+static char look(struct json *j)
+{
+	if (j->error != NULL)
+		return 0;
+	skip_space(j);
+	if (j->p == j->end)
+		return (char)fault(j, "unexpected end of JSON input");
+	return *j->p;
+}
+
+enum json_type json_peek(struct json *j)
+{
+	switch (look(j)) {
+	case '{':
+		return JSON_OBJECT;
+	case '[':
+		return JSON_ARRAY;
+	case '"':
+		return JSON_STRING;
+	case 't':
+	case 'f':
+		return JSON_BOOL;
+	case 'n':
+		return JSON_NULL;
+	case '-':
+	case '0' ... '9':
+		return JSON_NUMBER;
+	default:
+		fault(j, "invalid character looking for beginning of value");
+		return JSON_NOTHING;
+	}
+}
+
+static int enter(struct json *j, char open)
+{
+	if (look(j) != open)
+		return 0;
+	if (j->depth == JSON_DEPTH)
+		return fault(j, "nested too deeply");
+	j->p++;
+	j->depth++;
+	j->first = 1;
+	return 1;
+}
+
+int json_enter_object(struct json *j)
+{
+	return enter(j, '{');
+}
+
+int json_enter_array(struct json *j)
+{
+	return enter(j, '[');
+}
+
+/* Before an element or at the end of what `close` ends; eats the comma. */
+static int more(struct json *j, char close)
+{
+	char c = look(j);
+
+	if (c == close) {
+		j->p++;
+		j->depth--;
+		j->first = 0;
+		return 0;
+	}
+	if (!j->first) {
+		if (c != ',')
+			return fault(j, close == '}' ? "invalid character after object key:value pair"
+						     : "invalid character after array element");
+		j->p++;
+		c = look(j);
+		if (c == close)
+			return fault(j, "invalid character looking for beginning of value");
+	}
+	j->first = 0;
+	return j->error == NULL;
+}
+
+int json_next(struct json *j)
+{
+	return more(j, ']');
+}
+
+static int is_hex4(const char *p)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		if (!((p[i] >= '0' && p[i] <= '9') || (p[i] >= 'a' && p[i] <= 'f') || (p[i] >= 'A' && p[i] <= 'F')))
+			return 0;
+	return 1;
+}
+
+/* Past the string that starts here; *ret_escaped tells whether it needs unescaping. */
+static int pass_string(struct json *j, int *ret_escaped)
+{
+	const char *p = j->p + 1;
+
+	*ret_escaped = 0;
+	for (; p < j->end && *p != '"'; p++) {
+		if ((unsigned char)*p < 0x20) {
+			j->p = p;
+			return fault(j, "invalid control character in string literal");
+		}
+		if (*p != '\\')
+			continue;
+		*ret_escaped = 1;
+		p++;
+		if (p == j->end)
+			break;
+		if (*p == 'u') {
+			if (j->end - p < 5 || !is_hex4(p + 1)) {
+				j->p = p;
+				return fault(j, "invalid character in \\u hexadecimal character escape");
+			}
+			p += 4;
+		} else if (*p == '\0' || strchr("\"\\/bfnrt", *p) == NULL) {
+			j->p = p;
+			return fault(j, "invalid character in string escape code");
+		}
+	}
+	if (p >= j->end) {
+		j->p = j->end;
+		return fault(j, "unexpected end of JSON input");
+	}
+	j->p = p + 1;
+	return 1;
+}
+
+static int digits(struct json *j)
+{
+	const char *from = j->p;
+
+	while (j->p < j->end && *j->p >= '0' && *j->p <= '9')
+		j->p++;
+	return j->p > from ? 1 : fault(j, j->p == j->end ? "unexpected end of JSON input"
+							 : "invalid character in numeric literal");
+}
+
+static int pass_number(struct json *j)
+{
+	if (*j->p == '-')
+		j->p++;
+	if (j->p < j->end && *j->p == '0')
+		j->p++;
+	else if (!digits(j))
+		return 0;
+	if (j->p < j->end && *j->p == '.') {
+		j->p++;
+		if (!digits(j))
+			return 0;
+	}
+	if (j->p < j->end && (*j->p == 'e' || *j->p == 'E')) {
+		j->p++;
+		if (j->p < j->end && (*j->p == '+' || *j->p == '-'))
+			j->p++;
+		return digits(j);
+	}
+	return 1;
+}
+
+static int pass_word(struct json *j, struct str word)
+{
+	if ((size_t)(j->end - j->p) < word.n || memcmp(j->p, word.p, word.n) != 0)
+		return fault(j, "invalid character in literal");
+	j->p += word.n;
+	return 1;
+}
+
+static int pass_scalar(struct json *j, enum json_type type)
+{
+	int escaped;
+
+	switch (type) {
+	case JSON_STRING:
+		return pass_string(j, &escaped);
+	case JSON_NUMBER:
+		return pass_number(j);
+	case JSON_NULL:
+		return pass_word(j, STR("null"));
+	case JSON_BOOL:
+		return pass_word(j, *j->p == 't' ? STR("true") : STR("false"));
+	default:
+		return 0;
+	}
+}
+
+static int pass_key(struct json *j)
+{
+	int escaped;
+
+	if (look(j) != '"')
+		return fault(j, "invalid character looking for beginning of object key string");
+	if (!pass_string(j, &escaped))
+		return 0;
+	if (look(j) != ':')
+		return fault(j, "invalid character after object key");
+	j->p++;
+	return 1;
+}
+
+/* One value; open arrays and objects are bits of a field instead of frames of a stack. */
+static void pass_value(struct json *j)
+{
+	uint64_t objects[JSON_DEPTH / 64 + 1] = { 0 };
+	int base = j->depth, in_object;
+	enum json_type type;
+
+	for (;;) {
+		type = json_peek(j);
+		if (type == JSON_OBJECT || type == JSON_ARRAY) {
+			if (!enter(j, type == JSON_OBJECT ? '{' : '['))
+				return;
+			if (type == JSON_OBJECT)
+				objects[j->depth / 64] |= 1ull << (j->depth % 64);
+			else
+				objects[j->depth / 64] &= ~(1ull << (j->depth % 64));
+		} else if (!pass_scalar(j, type)) {
+			return;
+		}
+		for (;;) {
+			if (j->depth == base)
+				return;
+			in_object = objects[j->depth / 64] >> (j->depth % 64) & 1;
+			if (more(j, in_object ? '}' : ']'))
+				break;
+			if (j->error != NULL)
+				return;
+		}
+		if (in_object && !pass_key(j))
+			return;
+	}
+}
+
+struct str json_raw(struct json *j)
+{
+	const char *from;
+
+	if (look(j) == 0)
+		return STR_NONE;
+	from = j->p;
+	pass_value(j);
+	j->first = 0;
+	return j->error ? STR_NONE : (struct str){ from, (size_t)(j->p - from) };
+}
+
+void json_skip(struct json *j)
+{
+	(void)json_raw(j);
+}
+
+static unsigned hex4(const char *p)
+{
+	unsigned v = 0;
+	int i;
+
+	for (i = 0; i < 4; i++)
+		v = v << 4 | (unsigned)(p[i] <= '9' ? p[i] - '0' : (p[i] | 32) - 'a' + 10);
+	return v;
+}
+
+static size_t put_utf8(char *to, unsigned c)
+{
+	if (c < 0x80) {
+		to[0] = (char)c;
+		return 1;
+	}
+	if (c < 0x800) {
+		to[0] = (char)(0xc0 | c >> 6);
+		to[1] = (char)(0x80 | (c & 0x3f));
+		return 2;
+	}
+	if (c < 0x10000) {
+		to[0] = (char)(0xe0 | c >> 12);
+		to[1] = (char)(0x80 | (c >> 6 & 0x3f));
+		to[2] = (char)(0x80 | (c & 0x3f));
+		return 3;
+	}
+	to[0] = (char)(0xf0 | c >> 18);
+	to[1] = (char)(0x80 | (c >> 12 & 0x3f));
+	to[2] = (char)(0x80 | (c >> 6 & 0x3f));
+	to[3] = (char)(0x80 | (c & 0x3f));
+	return 4;
+}
+
+/* A \u escape at p (behind the 'u'), with its second half where there is one; a lone half is U+FFFD, as Go has it. */
+static unsigned unescape_u(const char **p, const char *end)
+{
+	unsigned c = hex4(*p), low;
+
+	*p += 4;
+	if (c < 0xd800 || c > 0xdfff)
+		return c;
+	if (c < 0xdc00 && end - *p >= 6 && (*p)[0] == '\\' && (*p)[1] == 'u') {
+		low = hex4(*p + 2);
+		if (low >= 0xdc00 && low <= 0xdfff) {
+			*p += 6;
+			return 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+		}
+	}
+	return 0xfffd;
+}
+
+/* The inside of a checked string. It never grows: an escape is at least as long as what it stands for. */
+static struct str unescape(struct arena *a, const char *p, const char *end)
+{
+	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+	char *out = arena_alloc(a, (size_t)(end - p) + 1);
+	size_t n = 0;
+
+	while (p < end) {
+		if (*p != '\\') {
+			out[n++] = *p++;
+			continue;
+		}
+		p += 2;
+		if (p[-1] == 'u')
+			n += put_utf8(out + n, unescape_u(&p, end));
+		else
+			out[n++] = to[strchr(from, p[-1]) - from];
+	}
+	out[n] = '\0';
+	return (struct str){ out, n };
+}
+
+static int read_string(struct json *j, struct arena *a, struct str *ret_value)
+{
+	const char *from = j->p + 1;
+	int escaped;
+
+	if (!pass_string(j, &escaped))
+		return 0;
+	*ret_value = escaped ? unescape(a, from, j->p - 1)
+			     : arena_str(a, (struct str){ from, (size_t)(j->p - 1 - from) });
+	return 1;
+}
+
+int json_string(struct json *j, struct arena *a, struct str *ret_value)
+{
+	return look(j) == '"' && read_string(j, a, ret_value);
+}
+
+int json_key(struct json *j, struct arena *a, struct str *ret_key)
+{
+	if (!more(j, '}'))
+		return 0;
+	if (look(j) != '"')
+		return fault(j, "invalid character looking for beginning of object key string");
+	if (!read_string(j, a, ret_key))
+		return 0;
+	if (look(j) != ':')
+		return fault(j, "invalid character after object key");
+	j->p++;
+	return 1;
+}
+
+int json_end(struct json *j)
+{
+	if (j->error == NULL) {
+		skip_space(j);
+		if (j->p != j->end)
+			fault(j, "invalid character after top-level value");
+	}
+	return j->error ? -1 : 0;
+}
+
+int json_check(struct str text)
+{
+	struct json j = json_read(text);
+
+	json_skip(&j);
+	return json_end(&j);
+}
+
+struct str json_unquote(struct arena *a, struct str raw)
+{
+	struct json j = json_read(raw);
+	struct str value;
+
+	return json_string(&j, a, &value) && json_end(&j) == 0 ? value : raw;
+}
+
+void json_compact(struct buf *b, struct str raw)
+{
+	size_t i, from = 0;
+	int in_string = 0;
+
+	for (i = 0; i < raw.n; i++) {
+		char c = raw.p[i];
+
+		if (in_string) {
+			if (c == '\\')
+				i++;
+			else if (c == '"')
+				in_string = 0;
+		} else if (c == '"') {
+			in_string = 1;
+		} else if (c == ' ' || c == '\n' || c == '\t' || c == '\r') {
+			buf_add(b, raw.p + from, i - from);
+			from = i + 1;
+		}
+	}
+	buf_add(b, raw.p + from, raw.n - from);
+}
+
+static void put_escape(struct buf *b, unsigned char c)
+{
+	switch (c) {
+	case '"':
+		buf_lit(b, "\\\"");
+		break;
+	case '\\':
+		buf_lit(b, "\\\\");
+		break;
+	case '\n':
+		buf_lit(b, "\\n");
+		break;
+	case '\r':
+		buf_lit(b, "\\r");
+		break;
+	case '\t':
+		buf_lit(b, "\\t");
+		break;
+	case '\b':
+		buf_lit(b, "\\b");
+		break;
+	case '\f':
+		buf_lit(b, "\\f");
+		break;
+	default:
+		buf_printf(b, "\\u%04x", c);
+	}
+}
+
+static void put(struct buf *b, struct str text, int html)
+{
+	size_t i, from = 0, step;
+	unsigned char c;
+
+	buf_addc(b, '"');
+	for (i = 0; i < text.n; i += step) {
+		c = (unsigned char)text.p[i];
+		step = 1;
+		if (c >= 0x80) {
+			while (step < 4 && i + step < text.n && ((unsigned char)text.p[i + step] & 0xc0) == 0x80)
+				step++;
+			if (str_utf8((struct str){ text.p + i, step }))
+				continue;
+			buf_add(b, text.p + from, i - from);
+			buf_lit(b, "\\ufffd");
+			step = 1;
+		} else if (c >= 0x20 && c != '"' && c != '\\' && !(html && (c == '<' || c == '>' || c == '&'))) {
+			continue;
+		} else {
+			buf_add(b, text.p + from, i - from);
+			put_escape(b, c);
+		}
+		from = i + step;
+	}
+	buf_add(b, text.p + from, text.n - from);
+	buf_addc(b, '"');
+}
+
+void json_put(struct buf *b, struct str text)
+{
+	put(b, text, 0);
+}
+
+void json_put_html(struct buf *b, struct str text)
+{
+	put(b, text, 1);
+}
