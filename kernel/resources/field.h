@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tables that decode a YAML tree into a struct. A kind of resource is one table per object: to add a kind write its
+ * struct, its tables, and one line in load.c.
+ *
+ *	static const struct field widget_fields[] = {
+ *		FIELD("name", FIELD_STR, struct widget, name),
+ *		FIELD_SUB("owner", FIELD_OBJECT, struct widget, owner, owner_fields),
+ *		FIELD_END
+ *	};
+ */
+#ifndef RESOURCES_FIELD_H
+#define RESOURCES_FIELD_H
+#include "resources/yaml.h"
+
+struct strs {
+	size_t n;
+	struct str *p;
+};
+
+struct ints {
+	size_t n;
+	int64_t *p;
+};
+
+struct pairs { /* a map of strings, sorted by key */
+	size_t n;
+	struct error_pair *p;
+};
+
+#define DURATION_NONE INT64_MIN /* a duration that was not given */
+#define UNSET (-1)		/* a FIELD_OPTIONAL_BOOL that was not given */
+
+enum field_type {
+	FIELD_STR,	     /* struct str */
+	FIELD_BOOL,	     /* int: 0, 1 */
+	FIELD_OPTIONAL_BOOL, /* int: UNSET, 0, 1 */
+	FIELD_INT32,	     /* int32_t */
+	FIELD_DURATION,	     /* int64_t nanoseconds, DURATION_NONE when null */
+	FIELD_STRS,	     /* struct strs */
+	FIELD_INTS,	     /* struct ints */
+	FIELD_PAIRS,	     /* struct pairs */
+	FIELD_JSON,	     /* struct str: any value as JSON; p NULL: none or null */
+	FIELD_NODE,	     /* const struct yaml_node *: any value as it is */
+	FIELD_LINE,	     /* int: not read from a key: the line of the object itself */
+	FIELD_OBJECT,	     /* a struct, in place; sub tells its fields */
+	FIELD_POINTER,	     /* a pointer to a struct, NULL when absent; sub, size */
+	FIELD_OBJECTS,	     /* a pointer to an array of structs, its count (size_t) at `count`; sub, size */
+};
+
+struct field {
+	const char *name; /* the key; NULL: the end of the table */
+	enum field_type type;
+	uint32_t offset, count, size;
+	const struct field *sub;
+	void (*init)(void *object); /* of a new element, after it was zeroed; NULL: nothing */
+};
+
+#define FIELD(name, type, owner, member) { name, type, offsetof(owner, member), 0, 0, NULL, NULL }
+#define FIELD_SUB(name, owner, member, sub) \
+	{ name, FIELD_OBJECT, offsetof(owner, member), 0, sizeof(((owner *)0)->member), sub, NULL }
+#define FIELD_PTR(name, owner, member, sub, init) \
+	{ name, FIELD_POINTER, offsetof(owner, member), 0, sizeof(*((owner *)0)->member), sub, init }
+#define FIELD_ARRAY(name, owner, member, counter, sub) \
+	{ name, FIELD_OBJECTS, offsetof(owner, member), offsetof(owner, counter), \
+	  sizeof(*((owner *)0)->member), sub, NULL }
+#define FIELD_END { NULL, FIELD_STR, 0, 0, 0, NULL, NULL }
+
+enum field_rules {
+	FIELD_JSON_RULES, /* resources: keys in any case, the last of two equal keys wins, 5 fits a string, null changes nothing */
+	FIELD_YAML_RULES  /* configuration files: exact keys, two equal keys are refused, null resets, text goes in as written */
+};
+
+struct field_report {
+	struct arena *arena; /* for values and messages */
+	enum field_rules rules;
+	const char *file;    /* for messages only */
+	struct buf problems; /* in arena; one line each, "\n" between; empty: all well */
+	size_t nproblems;
+	void (*unknown)(void *arg, const char *path, const struct yaml_node *key); /* a key in no table; NULL: ignored */
+	void *arg;
+};
+
+/* Decodes node (a mapping) into object, which holds its defaults. 0; -1: report->problems says which field, where, why. */
+int field_decode(struct field_report *report, const struct field *fields, const struct yaml_node *node, void *object);
+#endif
