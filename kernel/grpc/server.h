@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gRPC over HTTP/2 exchanges (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md): framing, deadlines,
+ * metadata, compression, status and dispatch by a table. It knows no service by name.
+ */
+#ifndef GRPC_SERVER_H
+#define GRPC_SERVER_H
+#include <protobuf-c/protobuf-c.h>
+
+#include "base/error.h"
+#include "http/exchange.h"
+
+enum grpc_kind { GRPC_UNARY, GRPC_SERVER_STREAM, GRPC_BIDI };
+
+struct grpc_call;
+
+struct grpc_method {
+	const char *name; /* "GetState" */
+	enum grpc_kind kind;
+	const ProtobufCMessageDescriptor *in, *out;
+	/* UNARY: the request is in the call's arena; *ret_reply is packed when the answer is ERROR_NONE. */
+	struct error (*unary)(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply);
+	/* Others: reads by grpc_recv and writes by grpc_send; the status is what it returns. */
+	struct error (*stream)(struct grpc_call *c);
+};
+
+struct grpc_service {
+	const char *name; /* "dapr.proto.runtime.v1.Dapr" */
+	const struct grpc_method *methods;
+	size_t nmethods;
+};
+
+struct grpc_options {
+	const struct grpc_service *const *services; /* NULL ends the list */
+	void *ctx;
+	size_t message_limit; /* bytes of one message, decompressed, both ways; beyond: RESOURCE_EXHAUSTED. 0: none */
+	/* Each may be NULL. */
+	struct error (*before)(void *ctx, struct grpc_call *c); /* a failure answers the call */
+	void (*after)(void *ctx, struct grpc_call *c, const struct error *e); /* counts, logs */
+	struct error (*unknown)(void *ctx, struct grpc_call *c); /* no such method; NULL: UNIMPLEMENTED */
+	/* The google.rpc.Status message for grpc-status-details-bin; an empty str: no such trailer. */
+	struct str (*details)(struct arena *a, const struct error *e);
+};
+
+struct grpc_call {
+	struct http_exchange *x;
+	struct arena *arena; /* the exchange's */
+	const struct grpc_options *o;
+	struct str path;	/* "/dapr.proto.runtime.v1.Dapr/GetState" */
+	struct str service, method_name;
+	const struct grpc_method *method; /* NULL in `unknown` */
+	int64_t deadline_ns;	/* steady clock; 0: none */
+	void *user;		/* the options' hooks may keep something here */
+	uint64_t received, sent; /* message bytes */
+	struct http_field *headers; /* what goes out before the first message: grpc_header() */
+	size_t nheaders, headers_cap;
+	struct http_field *trailers;
+	size_t ntrailers, trailers_cap;
+	int began;		/* the response's header block has left */
+	int gzip;		/* the client accepts it and sent it itself: replies are compressed too */
+};
+
+/* The handler for an http_server: options are the ctx. */
+void grpc_handle(void *options, struct http_exchange *x);
+void grpc_refuse(void *options, struct http_exchange *x); /* RESOURCE_EXHAUSTED without a fiber */
+
+struct str grpc_metadata(const struct grpc_call *c, struct str key); /* p == NULL: none. As sent, "-bin" still base64 */
+struct str grpc_metadata_bin(struct grpc_call *c, struct str key);   /* decoded, p == NULL: none or broken */
+/* Adds to the response's header block or trailers, in the call's arena; a "-bin" name gets its base64. */
+void grpc_header(struct grpc_call *c, struct str name, struct str value);
+void grpc_trailer(struct grpc_call *c, struct str name, struct str value);
+
+/* 1: *ret_message (in the arena); 0: the client has ended its side; -1: the call is over (*ret_error says how). */
+int grpc_recv(struct grpc_call *c, const ProtobufCMessageDescriptor *type, void **ret_message, struct error *ret_error);
+int grpc_recv_bytes(struct grpc_call *c, struct str *ret_message, struct error *ret_error); /* undecoded, for proxying */
+int grpc_send(struct grpc_call *c, const ProtobufCMessage *message); /* 0; -1: the client has gone */
+int grpc_send_bytes(struct grpc_call *c, struct str message);
+
+/* Unpacks in the arena. Refused (NULL, *ret_error) are what protobuf-c does not check itself: nesting deeper than 100,
+ * text with NUL or that is no UTF-8. */
+void *grpc_unpack(struct arena *a, const ProtobufCMessageDescriptor *type, struct str bytes, struct error *ret_error);
+int64_t grpc_timeout_ns(struct str value); /* of a grpc-timeout field; -1: malformed */
+#endif

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "loop/fiber.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/banned.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "loop/inside.h"
+
+#define SPARE 128	/* fibers that a loop keeps for its next calls */
+#define PATTERN 0xa5
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
+#define ASAN 1
+#else
+#define ASAN 0
+#endif
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#define TSAN 1
+#else
+#define TSAN 0
+#endif
+
+static atomic_int live, limit = FIBER_LIMIT, measuring;
+static atomic_size_t high_water;
+
+int fiber_live(void)
+{
+	return atomic_load_explicit(&live, memory_order_relaxed);
+}
+
+void fiber_limit(int most)
+{
+	limit = most;
+}
+
+void fiber_measure(int on)
+{
+	measuring = on;
+}
+
+size_t fiber_high_water(void)
+{
+	return high_water;
+}
+
+struct fiber *fiber_self(void)
+{
+	return loop_current ? loop_current->running : NULL;
+}
+
+struct loop *fiber_loop(const struct fiber *f)
+{
+	return f->loop;
+}
+
+static void tell_leaving(struct loop *l, int to_fiber, struct fiber *f)
+{
+#if ASAN
+	if (to_fiber)
+		__sanitizer_start_switch_fiber(&l->main_asan, f->stack, FIBER_STACK);
+	else
+		__sanitizer_start_switch_fiber(&f->asan, l->main_stack, l->main_stack_size);
+#endif
+#if TSAN
+	__tsan_switch_to_fiber(to_fiber ? f->tsan : l->main_tsan, 0);
+#endif
+	(void)l, (void)to_fiber, (void)f;
+}
+
+static void tell_arrived(struct loop *l, int on_fiber, struct fiber *f)
+{
+#if ASAN
+	if (on_fiber)
+		__sanitizer_finish_switch_fiber(f->asan, &l->main_stack, &l->main_stack_size);
+	else
+		__sanitizer_finish_switch_fiber(l->main_asan, NULL, NULL);
+#endif
+	(void)l, (void)on_fiber, (void)f;
+}
+
+static void measure(struct fiber *f)
+{
+	size_t untouched = 0, used;
+
+	while (untouched < FIBER_STACK && (unsigned char)f->stack[untouched] == PATTERN)
+		untouched++;
+	used = FIBER_STACK - untouched;
+	if (used > high_water)
+		high_water = used;
+}
+
+/* The bottom of every fiber's stack: one call after another, parked as a spare in between. */
+static void fiber_main(void *arg)
+{
+	struct fiber *f = arg;
+	struct loop *l = f->loop;
+
+	for (;;) {
+		tell_arrived(l, 1, f);
+		f->fn(f->arg);
+		f->fn = NULL;
+		tell_leaving(l, 0, f);
+		switch_to(&f->context, &l->main);
+	}
+}
+
+static struct fiber *fiber_new(struct loop *l)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct fiber *f = mem_zalloc(sizeof(*f));
+	char *map;
+
+	if (f == NULL)
+		return NULL;
+	map = mmap(NULL, FIBER_STACK + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (map == MAP_FAILED)
+		goto failed;
+	if (mprotect(map + page, FIBER_STACK, PROT_READ | PROT_WRITE) < 0) {
+		munmap(map, FIBER_STACK + page);
+		goto failed;
+	}
+	f->stack = map + page;
+	f->loop = l;
+	if (measuring)
+		memset(f->stack, PATTERN, FIBER_STACK);
+	uv_timer_init(&l->uv, &f->timer);
+	f->timer.data = f;
+	switch_make(&f->context, f->stack, FIBER_STACK, fiber_main, f);
+#if TSAN
+	f->tsan = __tsan_create_fiber(0);
+#endif
+#if ASAN
+	__lsan_register_root_region(f->stack, FIBER_STACK);
+#endif
+	return f;
+failed:
+	mem_free(f);
+	return NULL;
+}
+
+static void free_closed(uv_handle_t *timer)
+{
+	struct fiber *f = timer->data;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+#if TSAN
+	__tsan_destroy_fiber(f->tsan);
+#endif
+#if ASAN
+	__lsan_unregister_root_region(f->stack, FIBER_STACK);
+#endif
+	switch_release(&f->context);
+	munmap(f->stack - page, FIBER_STACK + page);
+	mem_free(f);
+}
+
+static void retire(struct fiber *f)
+{
+	struct loop *l = f->loop;
+
+	if (measuring)
+		measure(f);
+	atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
+	if (l->nspare < SPARE) {
+		f->next = l->spare;
+		l->spare = f;
+		l->nspare++;
+	} else {
+		uv_close((uv_handle_t *)&f->timer, free_closed);
+	}
+}
+
+void fiber_drop_spare(struct loop *l)
+{
+	struct fiber *f;
+
+	while ((f = l->spare) != NULL) {
+		l->spare = f->next;
+		uv_close((uv_handle_t *)&f->timer, free_closed);
+	}
+	l->nspare = 0;
+}
+
+static void resume(struct fiber *f)
+{
+	struct loop *l = f->loop;
+
+	l->running = f;
+	tell_leaving(l, 1, f);
+	switch_to(&l->main, &f->context);
+	tell_arrived(l, 0, f);
+	l->running = NULL;
+	if (f->fn == NULL)
+		retire(f);
+}
+
+static void enqueue(struct fiber *f)
+{
+	struct loop *l = f->loop;
+
+	if (f->queued)
+		return;
+	f->queued = 1;
+	f->next = NULL;
+	*l->ready_end = f;
+	l->ready_end = &f->next;
+}
+
+int fiber_start(struct loop *l, void (*fn)(void *arg), void *arg)
+{
+	struct fiber *f = l->spare;
+
+	if (atomic_fetch_add_explicit(&live, 1, memory_order_relaxed) >= limit) {
+		atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
+		return -1;
+	}
+	if (f != NULL) {
+		l->spare = f->next;
+		l->nspare--;
+	} else if ((f = fiber_new(l)) == NULL) {
+		atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
+		return -1;
+	}
+	f->fn = fn;
+	f->arg = arg;
+	if (l->running != NULL)
+		enqueue(f);
+	else
+		resume(f);
+	return 0;
+}
+
+void fiber_run_ready(struct loop *l)
+{
+	struct fiber *f;
+
+	while ((f = l->ready) != NULL) {
+		l->ready = f->next;
+		if (l->ready == NULL)
+			l->ready_end = &l->ready;
+		f->queued = 0;
+		resume(f);
+	}
+}
+
+void fiber_park(void)
+{
+	struct fiber *f = fiber_self();
+	struct loop *l = f->loop;
+
+	tell_leaving(l, 0, f);
+	switch_to(&f->context, &l->main);
+	tell_arrived(l, 1, f);
+}
+
+static void on_timer(uv_timer_t *t)
+{
+	struct fiber *f = t->data;
+
+	f->timed_out = 1;
+	enqueue(f);
+}
+
+int fiber_park_until(int64_t until_ns)
+{
+	struct fiber *f = fiber_self();
+	int64_t left;
+
+	if (until_ns <= 0) {
+		fiber_park();
+		return 0;
+	}
+	left = until_ns - clock_ns();
+	if (left <= 0)
+		return -1;
+	f->timed_out = 0;
+	uv_update_time(&f->loop->uv);
+	uv_timer_start(&f->timer, on_timer, (uint64_t)(left + 999999) / 1000000, 0);
+	fiber_park();
+	uv_timer_stop(&f->timer);
+	return f->timed_out ? -1 : 0;
+}
+
+void fiber_wake(struct fiber *f)
+{
+	enqueue(f);
+}
