@@ -10,7 +10,7 @@
 #include "base/banned.h"
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/json.h"
+#include "base/jstream.h"
 
 static struct {
 	enum log_level level;
@@ -112,9 +112,9 @@ static void add_field(struct buf *b, const char *name, struct str value)
 {
 	if (logger.json) {
 		buf_addc(b, b->n > 0 ? ',' : '{');
-		json_put(b, str_of(name));
+		jstream_put(b, str_of(name));
 		buf_addc(b, ':');
-		json_put(b, value);
+		jstream_put(b, value);
 		return;
 	}
 	if (b->n > 0)

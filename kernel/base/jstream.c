@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/json.h"
+#include "base/jstream.h"
 
 #include "base/banned.h"
 
-struct json json_read(struct str text)
+struct jstream jstream_read(struct str text)
 {
-	return (struct json){ .start = text.p, .p = text.p, .end = text.p + text.n };
+	return (struct jstream){ .start = text.p, .p = text.p, .end = text.p + text.n };
 }
 
-static int fault(struct json *j, const char *what)
+static int fault(struct jstream *j, const char *what)
 {
 	if (j->error == NULL) {
 		j->error = what;
@@ -17,14 +17,14 @@ static int fault(struct json *j, const char *what)
 	return 0;
 }
 
-static void skip_space(struct json *j)
+static void skip_space(struct jstream *j)
 {
 	while (j->p < j->end && (*j->p == ' ' || *j->p == '\n' || *j->p == '\t' || *j->p == '\r'))
 		j->p++;
 }
 
 /* The next character that is no white space; 0 at the end or after a fault. */
-static char look(struct json *j)
+static char look(struct jstream *j)
 {
 	if (j->error != NULL)
 		return 0;
@@ -34,34 +34,34 @@ static char look(struct json *j)
 	return *j->p;
 }
 
-enum json_type json_peek(struct json *j)
+enum jstream_type jstream_peek(struct jstream *j)
 {
 	switch (look(j)) {
 	case '{':
-		return JSON_OBJECT;
+		return JSTREAM_OBJECT;
 	case '[':
-		return JSON_ARRAY;
+		return JSTREAM_ARRAY;
 	case '"':
-		return JSON_STRING;
+		return JSTREAM_STRING;
 	case 't':
 	case 'f':
-		return JSON_BOOL;
+		return JSTREAM_BOOL;
 	case 'n':
-		return JSON_NULL;
+		return JSTREAM_NULL;
 	case '-':
 	case '0' ... '9':
-		return JSON_NUMBER;
+		return JSTREAM_NUMBER;
 	default:
 		fault(j, "invalid character looking for beginning of value");
-		return JSON_NOTHING;
+		return JSTREAM_NOTHING;
 	}
 }
 
-static int enter(struct json *j, char open)
+static int enter(struct jstream *j, char open)
 {
 	if (look(j) != open)
 		return 0;
-	if (j->depth == JSON_DEPTH)
+	if (j->depth == JSTREAM_DEPTH)
 		return fault(j, "nested too deeply");
 	j->p++;
 	j->depth++;
@@ -69,18 +69,18 @@ static int enter(struct json *j, char open)
 	return 1;
 }
 
-int json_enter_object(struct json *j)
+int jstream_enter_object(struct jstream *j)
 {
 	return enter(j, '{');
 }
 
-int json_enter_array(struct json *j)
+int jstream_enter_array(struct jstream *j)
 {
 	return enter(j, '[');
 }
 
 /* Before an element or at the end of what `close` ends; eats the comma. */
-static int more(struct json *j, char close)
+static int more(struct jstream *j, char close)
 {
 	char c = look(j);
 
@@ -103,7 +103,7 @@ static int more(struct json *j, char close)
 	return j->error == NULL;
 }
 
-int json_next(struct json *j)
+int jstream_next(struct jstream *j)
 {
 	return more(j, ']');
 }
@@ -119,7 +119,7 @@ static int is_hex4(const char *p)
 }
 
 /* Past the string that starts here; *ret_escaped tells whether it needs unescaping. */
-static int pass_string(struct json *j, int *ret_escaped)
+static int pass_string(struct jstream *j, int *ret_escaped)
 {
 	const char *p = j->p + 1;
 
@@ -154,7 +154,7 @@ static int pass_string(struct json *j, int *ret_escaped)
 	return 1;
 }
 
-static int digits(struct json *j)
+static int digits(struct jstream *j)
 {
 	const char *from = j->p;
 
@@ -164,7 +164,7 @@ static int digits(struct json *j)
 							 : "invalid character in numeric literal");
 }
 
-static int pass_number(struct json *j)
+static int pass_number(struct jstream *j)
 {
 	if (*j->p == '-')
 		j->p++;
@@ -186,7 +186,7 @@ static int pass_number(struct json *j)
 	return 1;
 }
 
-static int pass_word(struct json *j, struct str word)
+static int pass_word(struct jstream *j, struct str word)
 {
 	if ((size_t)(j->end - j->p) < word.n || memcmp(j->p, word.p, word.n) != 0)
 		return fault(j, "invalid character in literal");
@@ -194,25 +194,25 @@ static int pass_word(struct json *j, struct str word)
 	return 1;
 }
 
-static int pass_scalar(struct json *j, enum json_type type)
+static int pass_scalar(struct jstream *j, enum jstream_type type)
 {
 	int escaped;
 
 	switch (type) {
-	case JSON_STRING:
+	case JSTREAM_STRING:
 		return pass_string(j, &escaped);
-	case JSON_NUMBER:
+	case JSTREAM_NUMBER:
 		return pass_number(j);
-	case JSON_NULL:
+	case JSTREAM_NULL:
 		return pass_word(j, STR("null"));
-	case JSON_BOOL:
+	case JSTREAM_BOOL:
 		return pass_word(j, *j->p == 't' ? STR("true") : STR("false"));
 	default:
 		return 0;
 	}
 }
 
-static int pass_key(struct json *j)
+static int pass_key(struct jstream *j)
 {
 	int escaped;
 
@@ -227,18 +227,18 @@ static int pass_key(struct json *j)
 }
 
 /* One value; open arrays and objects are bits of a field instead of frames of a stack. */
-static void pass_value(struct json *j)
+static void pass_value(struct jstream *j)
 {
-	uint64_t objects[JSON_DEPTH / 64 + 1] = { 0 };
+	uint64_t objects[JSTREAM_DEPTH / 64 + 1] = { 0 };
 	int base = j->depth, in_object;
-	enum json_type type;
+	enum jstream_type type;
 
 	for (;;) {
-		type = json_peek(j);
-		if (type == JSON_OBJECT || type == JSON_ARRAY) {
-			if (!enter(j, type == JSON_OBJECT ? '{' : '['))
+		type = jstream_peek(j);
+		if (type == JSTREAM_OBJECT || type == JSTREAM_ARRAY) {
+			if (!enter(j, type == JSTREAM_OBJECT ? '{' : '['))
 				return;
-			if (type == JSON_OBJECT)
+			if (type == JSTREAM_OBJECT)
 				objects[j->depth / 64] |= 1ull << (j->depth % 64);
 			else
 				objects[j->depth / 64] &= ~(1ull << (j->depth % 64));
@@ -259,7 +259,7 @@ static void pass_value(struct json *j)
 	}
 }
 
-struct str json_raw(struct json *j)
+struct str jstream_raw(struct jstream *j)
 {
 	const char *from;
 
@@ -271,9 +271,9 @@ struct str json_raw(struct json *j)
 	return j->error ? STR_NONE : (struct str){ from, (size_t)(j->p - from) };
 }
 
-void json_skip(struct json *j)
+void jstream_skip(struct jstream *j)
 {
-	(void)json_raw(j);
+	(void)jstream_raw(j);
 }
 
 static unsigned hex4(const char *p)
@@ -350,7 +350,7 @@ static struct str unescape(struct arena *a, const char *p, const char *end)
 	return (struct str){ out, n };
 }
 
-static int read_string(struct json *j, struct arena *a, struct str *ret_value)
+static int read_string(struct jstream *j, struct arena *a, struct str *ret_value)
 {
 	const char *from = j->p + 1;
 	int escaped;
@@ -362,12 +362,12 @@ static int read_string(struct json *j, struct arena *a, struct str *ret_value)
 	return 1;
 }
 
-int json_string(struct json *j, struct arena *a, struct str *ret_value)
+int jstream_string(struct jstream *j, struct arena *a, struct str *ret_value)
 {
 	return look(j) == '"' && read_string(j, a, ret_value);
 }
 
-int json_key(struct json *j, struct arena *a, struct str *ret_key)
+int jstream_key(struct jstream *j, struct arena *a, struct str *ret_key)
 {
 	if (!more(j, '}'))
 		return 0;
@@ -381,7 +381,7 @@ int json_key(struct json *j, struct arena *a, struct str *ret_key)
 	return 1;
 }
 
-int json_end(struct json *j)
+int jstream_end(struct jstream *j)
 {
 	if (j->error == NULL) {
 		skip_space(j);
@@ -391,23 +391,23 @@ int json_end(struct json *j)
 	return j->error ? -1 : 0;
 }
 
-int json_check(struct str text)
+int jstream_check(struct str text)
 {
-	struct json j = json_read(text);
+	struct jstream j = jstream_read(text);
 
-	json_skip(&j);
-	return json_end(&j);
+	jstream_skip(&j);
+	return jstream_end(&j);
 }
 
-struct str json_unquote(struct arena *a, struct str raw)
+struct str jstream_unquote(struct arena *a, struct str raw)
 {
-	struct json j = json_read(raw);
+	struct jstream j = jstream_read(raw);
 	struct str value;
 
-	return json_string(&j, a, &value) && json_end(&j) == 0 ? value : raw;
+	return jstream_string(&j, a, &value) && jstream_end(&j) == 0 ? value : raw;
 }
 
-void json_compact(struct buf *b, struct str raw)
+void jstream_compact(struct buf *b, struct str raw)
 {
 	size_t i, from = 0;
 	int in_string = 0;
@@ -488,12 +488,12 @@ static void put(struct buf *b, struct str text, int html)
 	buf_addc(b, '"');
 }
 
-void json_put(struct buf *b, struct str text)
+void jstream_put(struct buf *b, struct str text)
 {
 	put(b, text, 0);
 }
 
-void json_put_html(struct buf *b, struct str text)
+void jstream_put_html(struct buf *b, struct str text)
 {
 	put(b, text, 1);
 }
