@@ -196,7 +196,7 @@ static void resume(struct fiber *f)
 	switch_to(&l->main, &f->context);
 	tell_arrived(l, 0, f);
 	l->running = NULL;
-	if (f->fn == NULL)
+	if (f->fn == NULL && !f->queued) /* a late wake still has it in line: it retires when its turn comes */
 		retire(f);
 }
 
@@ -245,7 +245,10 @@ void fiber_run_ready(struct loop *l)
 		if (l->ready == NULL)
 			l->ready_end = &l->ready;
 		f->queued = 0;
-		resume(f);
+		if (f->fn == NULL)
+			retire(f);
+		else
+			resume(f);
 	}
 }
 

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A call has two holders: the waiting fiber and the plugin. Its memory is an arena of its own, which each holds once, so
+ * whichever leaves last frees it. `phase` says who still talks: the plugin finishes it (RUNNING to DONE) or the fiber
+ * gives up first (RUNNING to ABANDONED); after that what the plugin says is dropped.
+ */
+#include "plugin/call.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "base/banned.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "loop/fiber.h"
+#include "loop/lane.h"
+#include "loop/loop.h"
+#include "plugin/host.h"
+#include "plugin/instance.h"
+#include "plugin/records.h"
+
+#define LOG_SCOPE "davit.plugin"
+
+enum phase { RUNNING, DONE, ABANDONED };
+enum cancel_phase { CANCEL_NONE, CANCEL_SET, CANCEL_RUNNING, CANCEL_OVER };
+
+struct call {
+	struct davit_call head;
+	struct arena *arena;  /* of the call: records, texts, davit_alloc */
+	struct arena *input;  /* of the scope: holds what the plugin reads */
+	struct instance *instance;
+	struct loop *loop;
+	struct fiber *waiter; /* own loop only; NULL: nobody waits */
+	struct call *next, **link; /* in the scope's list */
+	davit_op *op;
+	const void *in;
+	int64_t deadline_ns;
+	_Atomic int phase, cancelled, finished;
+	davit_status status;
+	const char *reason;
+	struct str message;
+	struct record *records, **records_end;
+	struct lane_job job;
+	struct loop_task task;
+	/* Cancelling: set by the plugin, run by whoever cancels. */
+	_Atomic int cancel_phase;
+	void (*cancel_fn)(void *arg);
+	void *cancel_arg;
+	_Atomic(void *) cancel_thread; /* errno's address names the thread that runs cancel_fn */
+};
+
+static atomic_llong late;
+
+int64_t call_late(void)
+{
+	return late;
+}
+
+static struct call *call_of(struct davit_call *head)
+{
+	return (struct call *)head;
+}
+
+/* The plugin's hold ends. */
+static void let_go(struct call *c)
+{
+	struct arena *input = c->input, *own = c->arena;
+
+	arena_unref(own);
+	arena_unref(input);
+}
+
+static void wake_waiter(struct loop_task *t)
+{
+	struct call *c = (struct call *)((char *)t - offsetof(struct call, task));
+
+	if (c->waiter != NULL)
+		fiber_wake(c->waiter);
+	let_go(c);
+}
+
+/* No cancel function starts any more; one that runs elsewhere has ended. */
+static void end_cancelling(struct call *c)
+{
+	int was = atomic_exchange(&c->cancel_phase, CANCEL_OVER);
+
+	if (was != CANCEL_RUNNING || c->cancel_thread == (void *)&errno)
+		return;
+	while (c->cancel_thread != NULL)
+		sched_yield();
+}
+
+void call_done(struct davit_call *head, davit_status status)
+{
+	struct call *c = call_of(head);
+	int was;
+
+	if (atomic_exchange(&c->finished, 1)) {
+		log_error("A plugin finished a call of " STR_FMT " twice; the second time is ignored",
+			  STR_ARG(instance_name(c->instance)));
+		return;
+	}
+	end_cancelling(c);
+	if (status < DAVIT_OK || status > DAVIT_UNAUTHENTICATED)
+		status = DAVIT_INTERNAL;
+	was = RUNNING;
+	c->status = status;
+	if (!atomic_compare_exchange_strong(&c->phase, &was, DONE)) {
+		late++;
+		let_go(c);
+		return;
+	}
+	if (loop_self() == c->loop && fiber_self() == c->waiter)
+		let_go(c); /* the operation answered at once: its caller has not even parked */
+	else if (loop_self() == c->loop)
+		wake_waiter(&c->task);
+	else
+		loop_post(c->loop, &c->task);
+}
+
+davit_status call_emit_owned(struct davit_call *head, const void *record, void (*release)(void *arg), void *arg)
+{
+	struct call *c = call_of(head);
+	struct record *r;
+	int unknown;
+
+	if (c->phase != RUNNING || c->finished) {
+		if (release != NULL)
+			release(arg);
+		return DAVIT_CANCELLED;
+	}
+	r = arena_try(c->arena, sizeof(*r));
+	if (r == NULL || (release != NULL && arena_try_defer(c->arena, release, arg) < 0)) {
+		if (release != NULL)
+			release(arg);
+		return DAVIT_EXHAUSTED;
+	}
+	r->next = NULL;
+	memcpy(&r->kind, (const char *)record + 4, sizeof(r->kind));
+	r->data = record_copy(c->arena, record, release == NULL, &unknown);
+	if (r->data == NULL)
+		return unknown ? DAVIT_INVALID_ARGUMENT : DAVIT_EXHAUSTED;
+	*c->records_end = r;
+	c->records_end = &r->next;
+	return DAVIT_OK;
+}
+
+davit_status call_emit(struct davit_call *head, const void *record)
+{
+	return call_emit_owned(head, record, NULL, NULL);
+}
+
+void call_fail(struct davit_call *head, davit_status status, const char *reason, const char *text, size_t n)
+{
+	struct call *c = call_of(head);
+	char *copy;
+	size_t nr = reason ? strlen(reason) : 0;
+
+	(void)status; /* what the operation returns or davit_done is told is what counts */
+	if (c->phase != RUNNING || c->finished)
+		return;
+	copy = arena_try(c->arena, n + nr + 2);
+	if (copy == NULL)
+		return;
+	memcpy(copy, text, n);
+	copy[n] = '\0';
+	c->message = (struct str){ copy, n };
+	memcpy(copy + n + 1, reason ? reason : "", nr + 1);
+	c->reason = reason ? copy + n + 1 : NULL;
+}
+
+int64_t call_remaining_ms(const struct davit_call *head)
+{
+	const struct call *c = (const struct call *)head;
+	int64_t left;
+
+	if (c->deadline_ns == 0)
+		return INT64_MAX;
+	left = (c->deadline_ns - clock_ns()) / 1000000;
+	return left > 0 ? left : 0;
+}
+
+int32_t call_cancelled(const struct davit_call *head)
+{
+	return ((const struct call *)head)->cancelled;
+}
+
+void *call_alloc(struct davit_call *head, size_t n)
+{
+	return arena_try(call_of(head)->arena, n);
+}
+
+/* Runs the cancel function if it is this caller who gets it. */
+static void run_cancel(struct call *c)
+{
+	int was = CANCEL_SET;
+
+	c->cancel_thread = (void *)&errno;
+	if (!atomic_compare_exchange_strong(&c->cancel_phase, &was, CANCEL_RUNNING)) {
+		c->cancel_thread = NULL;
+		return;
+	}
+	c->cancel_fn(c->cancel_arg);
+	c->cancel_thread = NULL;
+}
+
+int32_t call_on_cancel(struct davit_call *head, void (*fn)(void *arg), void *arg)
+{
+	struct call *c = call_of(head);
+	int was = CANCEL_NONE;
+
+	if (fn == NULL) {
+		end_cancelling(c);
+		return 0;
+	}
+	c->cancel_fn = fn;
+	c->cancel_arg = arg;
+	if (!atomic_compare_exchange_strong(&c->cancel_phase, &was, CANCEL_SET))
+		return -1;
+	if (c->cancelled)
+		run_cancel(c);
+	return 0;
+}
+
+static void cancel(struct call *c)
+{
+	c->cancelled = 1;
+	run_cancel(c);
+}
+
+void scope_cancel(void *arg)
+{
+	struct scope *s = arg;
+	struct call *c;
+
+	s->cancelled = 1;
+	for (c = s->calls; c != NULL; c = c->next) {
+		cancel(c);
+		if (c->waiter != NULL)
+			fiber_wake(c->waiter);
+	}
+}
+
+static void run_on_worker(struct lane_job *j)
+{
+	struct call *c = (struct call *)((char *)j - offsetof(struct call, job));
+	davit_status status;
+
+	if (c->phase != RUNNING) { /* nobody waits any more: not even begun */
+		call_done(&c->head, DAVIT_CANCELLED);
+		return;
+	}
+	status = c->op(instance_self(c->instance, 0), &c->head, c->in);
+	if (status != DAVIT_PENDING)
+		call_done(&c->head, status);
+}
+
+static struct call *call_new(struct scope *s, struct instance *i, davit_op *op, const void *in)
+{
+	struct arena *a = arena_new();
+	struct call *c = a ? arena_try(a, sizeof(*c)) : NULL;
+
+	if (c == NULL) {
+		arena_unref(a);
+		return NULL;
+	}
+	memset(c, 0, sizeof(*c));
+	c->head.host = &host_table;
+	c->arena = arena_ref(a); /* one for each holder */
+	c->input = arena_ref(s->arena);
+	c->instance = i;
+	c->loop = loop_self();
+	c->waiter = fiber_self();
+	c->op = op;
+	c->in = in;
+	c->deadline_ns = s->deadline_ns;
+	c->message = STR("");
+	c->records_end = &c->records;
+	c->job.run = run_on_worker;
+	c->task.run = wake_waiter;
+	c->next = s->calls;
+	c->link = &s->calls;
+	if (c->next != NULL)
+		c->next->link = &c->next;
+	s->calls = c;
+	return c;
+}
+
+static void leave_scope(struct call *c)
+{
+	c->waiter = NULL;
+	*c->link = c->next;
+	if (c->next != NULL)
+		c->next->link = c->link;
+}
+
+static void drop_arena(void *arg)
+{
+	arena_unref(arg);
+}
+
+static struct answer given_up(struct scope *s, struct call *c)
+{
+	struct answer none = { .message = STR("") };
+	int was = RUNNING;
+
+	cancel(c);
+	if (!atomic_compare_exchange_strong(&c->phase, &was, ABANDONED))
+		return (struct answer){ .status = DAVIT_PENDING }; /* it was done in this very moment after all */
+	none.status = s->cancelled ? DAVIT_CANCELLED : DAVIT_DEADLINE_EXCEEDED;
+	none.message = s->cancelled ? STR("the client has gone") : STR("the component did not answer in time");
+	leave_scope(c);
+	arena_unref(c->arena);
+	return none;
+}
+
+static struct answer wait_for(struct scope *s, struct call *c)
+{
+	struct answer a;
+
+	while (c->phase == RUNNING) {
+		if (!s->cancelled && fiber_park_until(c->deadline_ns) == 0)
+			continue;
+		a = given_up(s, c);
+		if (a.status != DAVIT_PENDING)
+			return a;
+	}
+	leave_scope(c);
+	a = (struct answer){ c->status, c->reason, c->message, c->records };
+	if (arena_try_defer(s->arena, drop_arena, c->arena) < 0) {
+		arena_unref(c->arena);
+		return (struct answer){ .status = DAVIT_EXHAUSTED, .message = STR("out of memory") };
+	}
+	return a;
+}
+
+static struct answer refused(struct call *c, davit_status status, struct str message)
+{
+	leave_scope(c);
+	arena_unref(c->arena);
+	let_go(c);
+	return (struct answer){ .status = status, .message = message };
+}
+
+struct answer call_instance(struct scope *s, struct instance *i, davit_op *op, const void *in)
+{
+	struct call *c;
+	davit_status status;
+
+	if (s->cancelled)
+		return (struct answer){ .status = DAVIT_CANCELLED, .message = STR("the client has gone") };
+	c = call_new(s, i, op, in);
+	if (c == NULL)
+		return (struct answer){ .status = DAVIT_EXHAUSTED, .message = STR("out of memory") };
+	if (instance_lane(i) == LANE_WORKER) {
+		if (instance_submit(i, &c->job) < 0)
+			return refused(c, DAVIT_EXHAUSTED, STR("too many calls wait for this component"));
+	} else {
+		status = op(instance_self(i, loop_index(c->loop)), &c->head, in);
+		if (status != DAVIT_PENDING)
+			call_done(&c->head, status);
+	}
+	return wait_for(s, c);
+}
