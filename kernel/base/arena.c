@@ -114,9 +114,12 @@ void arena_unref(struct arena *a)
 	}
 }
 
-void arena_on_oom(struct arena *a, jmp_buf *where)
+jmp_buf *arena_on_oom(struct arena *a, jmp_buf *where)
 {
+	jmp_buf *before = a->oom;
+
 	a->oom = where;
+	return before;
 }
 
 /* A new chunk for n bytes. What does not fit a chunk of the present size gets one alone, behind the current. */

@@ -23,8 +23,9 @@ struct arena *arena_new(void); /* one reference, NULL when there is no memory */
 struct arena *arena_ref(struct arena *a);
 void arena_unref(struct arena *a); /* the last one runs what was deferred, newest first; NULL is fine */
 
-/* Where arena_alloc() jumps to, with value 1; NULL: it aborts the process, as outside of any call. */
-void arena_on_oom(struct arena *a, jmp_buf *where);
+/* Where arena_alloc() jumps to, with value 1; NULL: it aborts the process, as outside of any call. Returns what was set
+ * before, for who sets it for a part of the call only. */
+jmp_buf *arena_on_oom(struct arena *a, jmp_buf *where);
 
 void *arena_alloc(struct arena *a, size_t n);  /* aligned to 16, not cleared, never NULL */
 void *arena_zalloc(struct arena *a, size_t n); /* the same, zero */
