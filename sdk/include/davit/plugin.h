@@ -136,6 +136,7 @@ struct davit_open {
 struct davit_opened {
 	uint32_t size, kind;
 	void *self;
+	uint32_t features, unused; /* what this instance offers beyond the features of its component's table */
 };
 
 typedef davit_status davit_op(void *self, struct davit_call *call, const void *in);
@@ -188,7 +189,7 @@ struct davit_note {
 #define DAVIT_EXTERN
 #endif
 
-/* Completes a call that returned DAVIT_PENDING: once, from any thread. */
+/* Completes a call that returned DAVIT_PENDING: once, from any thread, and perhaps before the operation has returned. */
 static inline void davit_done(struct davit_call *call, davit_status status)
 {
 	call->host->done(call, status);

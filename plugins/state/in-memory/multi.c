@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Transactions: every lock that is needed, then every check, then what can no longer fail. */
+#include "store.h"
+
+struct step {
+	struct place at;
+	struct entry *put; /* NULL: a delete */
+};
+
+struct locks {
+	uint64_t bits[SHARDS / 64];
+};
+
+static void note(struct locks *l, struct store *s, const struct place *at)
+{
+	size_t i = (size_t)(at->shard - s->shards);
+
+	l->bits[i / 64] |= (uint64_t)1 << (i % 64);
+}
+
+/* In the order of the shards' addresses: two transactions can never wait for each other. */
+static void each_lock(const struct locks *l, struct store *s, int (*what)(pthread_mutex_t *lock))
+{
+	size_t i;
+
+	for (i = 0; i < SHARDS; i++)
+		if (l->bits[i / 64] >> (i % 64) & 1)
+			what(&s->shards[i].lock);
+}
+
+static struct davit_str key_of(const struct davit_state_op *op)
+{
+	return op->set != NULL ? op->set->key : op->del->key;
+}
+
+static enum refusal check(struct step *step, const struct davit_state_op *op, struct entry **dropped)
+{
+	struct entry *there = shard_find(step->at.shard, step->at.hash, key_of(op), dropped);
+
+	return op->set != NULL ? store_check(there, op->set->flags, op->set->etag)
+			       : store_check(there, op->del->flags, op->del->etag);
+}
+
+/* All entries are made before anything is locked. -1: no memory, and those that were made are gone. */
+static int prepare(struct store *s, const struct davit_state_multi *in, struct step *steps, struct locks *locks)
+{
+	uint64_t i;
+
+	for (i = 0; i < in->nops; i++) {
+		steps[i].at = store_place(s, key_of(in->ops[i]));
+		steps[i].put = NULL;
+		note(locks, s, &steps[i].at);
+		if (in->ops[i]->set == NULL)
+			continue;
+		steps[i].put = entry_new(in->ops[i]->set);
+		if (steps[i].put == NULL)
+			break;
+		steps[i].put->hash = steps[i].at.hash;
+		steps[i].put->order = __atomic_fetch_add(&s->order, 1, __ATOMIC_RELAXED);
+	}
+	if (i == in->nops)
+		return 0;
+	while (i-- > 0)
+		entry_unref(steps[i].put);
+	return -1;
+}
+
+static void apply(struct step *step, struct davit_str key, struct entry **dropped)
+{
+	if (step->put != NULL) {
+		shard_sweep(step->at.shard, dropped);
+		shard_put(step->at.shard, step->put, dropped);
+	} else {
+		shard_remove(step->at.shard, step->at.hash, key, dropped);
+	}
+}
+
+davit_status store_multi(void *self, struct davit_call *call, const struct davit_state_multi *in)
+{
+	struct store *s = self;
+	struct entry *dropped = NULL;
+	enum refusal why = REFUSAL_NONE;
+	struct locks locks = { { 0 } };
+	struct step *steps;
+	uint64_t i, refused = 0;
+
+	if (in->nops == 0)
+		return DAVIT_OK;
+	steps = in->nops > SIZE_MAX / sizeof(*steps) ? NULL : davit_alloc(call, in->nops * sizeof(*steps));
+	if (steps == NULL || prepare(s, in, steps, &locks) < 0)
+		return store_no_memory(call);
+	each_lock(&locks, s, pthread_mutex_lock);
+	for (i = 0; i < in->nops && why == REFUSAL_NONE; i++) {
+		why = check(&steps[i], in->ops[i], &dropped);
+		refused = i;
+	}
+	for (i = 0; i < in->nops && why == REFUSAL_NONE; i++)
+		apply(&steps[i], key_of(in->ops[i]), &dropped);
+	each_lock(&locks, s, pthread_mutex_unlock);
+	entry_unref_list(dropped);
+	if (why == REFUSAL_NONE)
+		return DAVIT_OK;
+	for (i = 0; i < in->nops; i++)
+		entry_unref(steps[i].put);
+	return store_refuse(call, why, key_of(in->ops[refused]));
+}
