@@ -9,8 +9,8 @@ typedef unsigned __int128 u128;
 
 struct number {
 	u128 value;   /* digits without the point */
-	int decimals; /* of them behind the point */
-	int more;     /* digits that did not fit behind the point were not all zero */
+	int decimals; /* of them behind the point; negative: so many zeros belong behind value */
+	int more;     /* digits that did not fit were not all zero */
 };
 
 static int read_number(struct str *s, struct number *ret)
@@ -31,7 +31,8 @@ static int read_number(struct str *s, struct number *ret)
 		if (n.value < PAST && (!point || n.decimals < 24)) {
 			n.value = n.value * 10 + (u128)(c - '0');
 			n.decimals += point;
-		} else if (point) {
+		} else {
+			n.decimals -= !point;
 			n.more = n.more || c != '0';
 		}
 	}

@@ -20,6 +20,7 @@ struct component_item { /* one entry of spec.metadata */
 	struct str json;  /* the value as JSON; p NULL: no value was given */
 	struct component_secret secret;
 	struct str env;	  /* spec.metadata[].envRef, empty: none; read only when json.p is NULL */
+	const struct yaml_node *node; /* the value as written; NULL: none */
 	int line;
 };
 
@@ -28,6 +29,7 @@ struct component {
 	struct str type;    /* "state.redis" */
 	struct str version; /* as written; "" counts as "v1" for the registry */
 	int ignore_errors;
+	struct str init_timeout_text;
 	int64_t init_timeout; /* nanoseconds; a value that Go's ParseDuration refuses: the default, with a warning */
 	size_t nitems;
 	struct component_item *items;
@@ -54,5 +56,6 @@ int component_same(const struct component *a, const struct component *b);
  */
 int component_env_allowed(struct str name, const char *allowlist);
 
-extern const struct field component_fields[];
+/* Fills c from its document; borrows file. 0; -1: report->problems says why. Warns by itself of a wrong initTimeout. */
+int component_read(struct field_report *report, const struct yaml_node *root, const char *file, struct component *c);
 #endif

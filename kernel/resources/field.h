@@ -5,7 +5,7 @@
  *
  *	static const struct field widget_fields[] = {
  *		FIELD("name", FIELD_STR, struct widget, name),
- *		FIELD_SUB("owner", FIELD_OBJECT, struct widget, owner, owner_fields),
+ *		FIELD_SUB("owner", struct widget, owner, owner_fields),
  *		FIELD_END
  *	};
  */
@@ -42,7 +42,8 @@ enum field_type {
 	FIELD_PAIRS,	     /* struct pairs */
 	FIELD_JSON,	     /* struct str: any value as JSON; p NULL: none or null */
 	FIELD_NODE,	     /* const struct yaml_node *: any value as it is */
-	FIELD_LINE,	     /* int: not read from a key: the line of the object itself */
+	FIELD_LINE,	     /* int: the line of the object that has this table, 0: it was not given; its name is "" */
+	FIELD_IGNORED,	     /* a key that Dapr knows and nothing here reads */
 	FIELD_OBJECT,	     /* a struct, in place; sub tells its fields */
 	FIELD_POINTER,	     /* a pointer to a struct, NULL when absent; sub, size */
 	FIELD_OBJECTS,	     /* a pointer to an array of structs, its count (size_t) at `count`; sub, size */
@@ -53,34 +54,41 @@ struct field {
 	enum field_type type;
 	uint32_t offset, count, size;
 	const struct field *sub;
-	void (*init)(void *object); /* of a new element, after it was zeroed; NULL: nothing */
 };
 
-#define FIELD(name, type, owner, member) { name, type, offsetof(owner, member), 0, 0, NULL, NULL }
+#define FIELD(name, type, owner, member) { name, type, offsetof(owner, member), 0, 0, NULL }
 #define FIELD_SUB(name, owner, member, sub) \
-	{ name, FIELD_OBJECT, offsetof(owner, member), 0, sizeof(((owner *)0)->member), sub, NULL }
-#define FIELD_PTR(name, owner, member, sub, init) \
-	{ name, FIELD_POINTER, offsetof(owner, member), 0, sizeof(*((owner *)0)->member), sub, init }
+	{ name, FIELD_OBJECT, offsetof(owner, member), 0, sizeof(((owner *)0)->member), sub }
+#define FIELD_INLINE(name, sub) { name, FIELD_OBJECT, 0, 0, 0, sub } /* an object whose fields are the owner's members */
+#define FIELD_PTR(name, owner, member, sub) \
+	{ name, FIELD_POINTER, offsetof(owner, member), 0, sizeof(*((owner *)0)->member), sub }
 #define FIELD_ARRAY(name, owner, member, counter, sub) \
-	{ name, FIELD_OBJECTS, offsetof(owner, member), offsetof(owner, counter), \
-	  sizeof(*((owner *)0)->member), sub, NULL }
-#define FIELD_END { NULL, FIELD_STR, 0, 0, 0, NULL, NULL }
+	{ name, FIELD_OBJECTS, offsetof(owner, member), offsetof(owner, counter), sizeof(*((owner *)0)->member), sub }
+#define FIELD_KNOWN(name) { name, FIELD_IGNORED, 0, 0, 0, NULL }
+#define FIELD_END { NULL, FIELD_STR, 0, 0, 0, NULL }
 
-enum field_rules {
-	FIELD_JSON_RULES, /* resources: keys in any case, the last of two equal keys wins, 5 fits a string, null changes nothing */
-	FIELD_YAML_RULES  /* configuration files: exact keys, two equal keys are refused, null resets, text goes in as written */
-};
-
+/*
+ * The rules are those of Dapr's two decoders. YAML_RESOURCE: keys in any case, the last of two equal keys wins, a number
+ * fits a string, null changes nothing. YAML_CONFIGURATION: exact keys, two equal keys are refused, null takes away what
+ * stood, text goes in as written; objects merge into what stands, lists replace it.
+ */
 struct field_report {
 	struct arena *arena; /* for values and messages */
-	enum field_rules rules;
-	const char *file;    /* for messages only */
-	struct buf problems; /* in arena; one line each, "\n" between; empty: all well */
+	enum yaml_rules rules;
+	const char *file;    /* named in each problem; NULL: only the line is */
+	struct buf problems; /* buf_in(arena); one line each; empty: all well. Never holds a value of a string field */
 	size_t nproblems;
 	void (*unknown)(void *arg, const char *path, const struct yaml_node *key); /* a key in no table; NULL: ignored */
 	void *arg;
 };
 
-/* Decodes node (a mapping) into object, which holds its defaults. 0; -1: report->problems says which field, where, why. */
+void field_defaults(const struct field *fields, void *object); /* empty, 0, UNSET, DURATION_NONE */
+/*
+ * Decodes node (a mapping) into object, which holds its defaults. 0; -1: report->problems says which field, where, why
+ * and what to write; the object is then half done.
+ */
 int field_decode(struct field_report *report, const struct field *fields, const struct yaml_node *node, void *object);
+/* Adds a problem of the caller's own: path as "spec.initTimeout". */
+void field_problem(struct field_report *report, const struct yaml_node *at, const char *path, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 #endif

@@ -11,6 +11,8 @@
 #include "base/error.h"
 #include "resources/component.h"
 
+#define RESOURCES_MAX 10000 /* of one load, all kinds together */
+
 enum resource_kind {
 	RESOURCE_COMPONENT, RESOURCE_CONFIGURATION, RESOURCE_HTTP_ENDPOINT, RESOURCE_SUBSCRIPTION, RESOURCE_RESILIENCY,
 	RESOURCE_MCP_SERVER, RESOURCE_WORKFLOW_ACCESS_POLICY, RESOURCE_KINDS
@@ -42,8 +44,8 @@ struct resources {
 
 /*
  * namespace: of this sidecar, empty when NAMESPACE is not set: then metadata.namespace filters nothing. One reference;
- * NULL: ret_error, its message in `scratch`, the text after Dapr's "failed to load components: ". Blocks on files: not
- * for a loop's thread, but at start.
+ * NULL: ret_error, its message in `scratch`; ret_error->tag is what Dapr says before it at start, such as "failed to load
+ * components" (a reload says "failed to load resources from disk" instead). Blocks on files: not for a loop's thread.
  */
 struct resources *resources_load(const char *const *paths, size_t npaths, struct str app_id, struct str namespace,
 				 struct arena *scratch, struct error *ret_error);

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * YAML as a tree in an arena, over libyaml's events. The tree is immutable. An alias is the anchor's node itself, so a
- * bomb costs no memory; it is counted as if it were copied, and past YAML_NODES or YAML_DEPTH the document is refused.
- *
- * Plain scalars mean what Go's sigs.k8s.io/yaml makes of them (YAML 1.1: yes, on, 0x1f, 017, 1_000, 1e3, ~, .inf), which
- * is what Dapr reads resources with.
+ * bomb costs no memory; it is counted as if it were copied, and past YAML_NODES, YAML_BYTES or YAML_DEPTH the document
+ * is refused, and so are keys that are no text, text with a NUL in it, and tags that the text does not fit.
  */
 #ifndef RESOURCES_YAML_H
 #define RESOURCES_YAML_H
@@ -13,12 +11,19 @@
 #include "base/error.h"
 #include "base/str.h"
 
-#define YAML_NODES 10000	/* of one document, after aliases and merges */
+#define YAML_NODES 10000	/* of one document, after aliases */
+#define YAML_BYTES (4 << 20)	/* of its scalars, after aliases */
 #define YAML_DEPTH 100
 #define YAML_FILE_MAX (1 << 20) /* bytes of one file */
 
 enum yaml_kind { YAML_SCALAR, YAML_SEQUENCE, YAML_MAPPING };
 enum yaml_style { YAML_PLAIN, YAML_QUOTED }; /* quoted: '…', "…", | and > */
+
+/* Dapr reads the two with different libraries, and a plain scalar means something else in each. */
+enum yaml_rules {
+	YAML_RESOURCE,	    /* Go's sigs.k8s.io/yaml: yes, on, y are booleans; 0x1f, 017, 1_000, 1e3, ~, .inf as YAML 1.1 */
+	YAML_CONFIGURATION, /* Go's yaml.v3: only true and false are; the rest is the same */
+};
 enum yaml_type { YAML_NULL, YAML_BOOL, YAML_INT, YAML_UINT, YAML_FLOAT, YAML_STRING, YAML_LIST, YAML_MAP };
 
 struct yaml_pair {
@@ -34,7 +39,7 @@ struct yaml_node {
 	size_t n;		     /* elements or pairs */
 	const struct yaml_node **items; /* of a sequence */
 	struct yaml_pair *pairs;     /* of a mapping, in the file's order; a key given twice is here twice */
-	size_t nodes;		     /* in this subtree, itself included, aliases counted as copies */
+	size_t nodes, bytes;	     /* in this subtree, itself included, aliases counted as copies */
 	int depth;		     /* of this subtree, 1 for a scalar */
 };
 
@@ -68,11 +73,17 @@ struct yaml_value { /* what a scalar means */
 	uint64_t u; /* only above INT64_MAX */
 	double f;
 };
-struct yaml_value yaml_resolve(const struct yaml_node *n); /* never faults; a list or map gives only its type */
-const char *yaml_type_name(enum yaml_type t); /* "null", "boolean", "number", "string", "list", "object" */
+struct yaml_value yaml_resolve(const struct yaml_node *n, enum yaml_rules rules); /* a list, map: only its type */
+const char *yaml_type_name(enum yaml_type t); /* "nothing", "a boolean", "a number", "text", "a list", "an object" */
 
-/* The string that Go's decoder puts into a string field: 017 gives "15", 1.0 "1", yes "true", null "". */
-struct str yaml_text(struct arena *a, const struct yaml_node *n);
-/* JSON text as Go's encoder gives it (keys sorted, < > & escaped). -1: no JSON for it (.inf, .nan), ret_at is the node. */
-int yaml_json(struct buf *b, const struct yaml_node *n, const struct yaml_node **ret_at);
+/*
+ * The text for a string field. Resources: as Go's decoder turns numbers back into text, so 017 gives "15", 1.0 "1",
+ * yes "true". Configuration: as written. Null and what is no scalar: empty.
+ */
+struct str yaml_text(struct arena *a, const struct yaml_node *n, enum yaml_rules rules);
+/* JSON as Go's encoder gives it (keys sorted, < > & escaped). -1: there is none for *ret_at (.inf, .nan). */
+int yaml_json(struct arena *a, const struct yaml_node *n, enum yaml_rules rules, struct str *ret_json,
+	      const struct yaml_node **ret_at);
+/* The shortest decimal that reads back as f: as JSON (Go's encoder), or with bits 32 as Go's FormatFloat(f, 'g', -1, 32). */
+struct str yaml_number(struct arena *a, double f, int bits);
 #endif
