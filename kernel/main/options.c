@@ -327,9 +327,6 @@ static enum options_action usage_fault(struct parser *p, const char *argv0, stru
 {
 	struct buf b = buf_in(p->a);
 
-	/* At both ends: the usage text is longer than a screen. */
-	buf_adds(&b, what);
-	buf_lit(&b, "\n");
 	usage(&b, argv0);
 	buf_adds(&b, what);
 	buf_lit(&b, "\n");

@@ -194,7 +194,7 @@ START_TEST(the_shell_is_told_of_wrong_usage)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		ck_assert_msg(parse(cases[i].line) == OPTIONS_USAGE, "%s", cases[i].line);
 		ck_has(message, cases[i].says);
-		ck_has(message, "\nUsage of davitd:\n      --actors-disseminate-timeout duration");
+		ck_has(message, "Usage of davitd:\n      --actors-disseminate-timeout duration");
 	}
 	ck_assert_int_eq(parse("--app-id x --help"), OPTIONS_HELP);
 	ck_has(message, "Usage of davitd:");
