@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host.h"
+
+#include <davit/secrets.h>
+#include <davit/state.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define DEFAULT_WORKERS 4
+
+struct kept {
+	struct kept *next;
+	void (*release)(void *arg);
+	void *arg;
+};
+
+int64_t host_now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void keep(struct call *c, void (*release)(void *arg), void *arg)
+{
+	struct kept *k = malloc(sizeof(*k));
+
+	if (k == NULL)
+		abort();
+	k->release = release;
+	k->arg = arg;
+	k->next = c->kept;
+	c->kept = k;
+}
+
+static void *keep_copy(struct call *c, const void *p, size_t n)
+{
+	char *copy = malloc(n + 1);
+
+	if (copy == NULL)
+		abort();
+	if (n > 0)
+		memcpy(copy, p, n);
+	copy[n] = '\0';
+	keep(c, free, copy);
+	return copy;
+}
+
+static struct davit_str copy_str(struct call *c, struct davit_str s)
+{
+	if (s.p != NULL)
+		s.p = keep_copy(c, s.p, s.n);
+	return s;
+}
+
+/* A kind that this host does not know is the plugin's mistake. */
+static void flatten(struct call *c, const void *from, struct record *r)
+{
+	const struct davit_state_item *item = from;
+	const struct davit_state_page *page = from;
+	const struct davit_secret_item *secret = from;
+	const struct davit_opened *opened = from;
+
+	memset(r, 0, sizeof(*r));
+	r->kind = item->kind;
+	switch (r->kind) {
+	case davit_opened_kind:
+		c->opened = opened->self;
+		c->opened_features = DAVIT_HAS(davit_opened, opened, features) ? opened->features : 0;
+		break;
+	case davit_state_item_kind:
+		r->status = item->status;
+		r->key = item->key;
+		r->value = item->value;
+		r->etag = item->etag;
+		r->expires_ms = item->expires_ms;
+		break;
+	case davit_state_page_kind:
+		r->token = page->token;
+		r->count = page->count;
+		break;
+	case davit_secret_item_kind:
+		r->name = secret->name;
+		r->key = secret->key;
+		r->value = (struct davit_bytes){ secret->value.p, secret->value.n };
+		break;
+	default:
+		fprintf(stderr, "a record of the unknown kind %u was emitted\n", r->kind);
+		abort();
+	}
+}
+
+static void append(struct call *c, const struct record *r)
+{
+	if (c->nrecords == c->room) {
+		c->room = c->room ? c->room * 2 : 8;
+		c->records = reallocarray(c->records, c->room, sizeof(*c->records));
+		if (c->records == NULL)
+			abort();
+	}
+	c->records[c->nrecords++] = *r;
+}
+
+static davit_status on_emit(struct davit_call *call, const void *record)
+{
+	struct call *c = (struct call *)call;
+	struct record r;
+
+	flatten(c, record, &r);
+	r.name = copy_str(c, r.name);
+	r.key = copy_str(c, r.key);
+	r.etag = copy_str(c, r.etag);
+	r.token = copy_str(c, r.token);
+	if (r.value.p != NULL)
+		r.value.p = keep_copy(c, r.value.p, r.value.n);
+	append(c, &r);
+	return DAVIT_OK;
+}
+
+static davit_status on_emit_owned(struct davit_call *call, const void *record, void (*release)(void *arg), void *arg)
+{
+	struct call *c = (struct call *)call;
+	struct record r;
+
+	flatten(c, record, &r);
+	keep(c, release, arg);
+	append(c, &r);
+	return DAVIT_OK;
+}
+
+static void on_done(struct davit_call *call, davit_status status)
+{
+	struct call *c = (struct call *)call;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->done || status == DAVIT_PENDING) {
+		fprintf(stderr, "a call was completed twice, or as pending\n");
+		abort();
+	}
+	c->status = status;
+	c->done = 1;
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void on_fail(struct davit_call *call, davit_status status, const char *reason, const char *text, size_t n)
+{
+	struct call *c = (struct call *)call;
+
+	(void)status;
+	snprintf(c->reason, sizeof(c->reason), "%s", reason ? reason : "");
+	snprintf(c->text, sizeof(c->text), "%.*s", (int)n, text);
+}
+
+static int64_t on_remaining_ms(const struct davit_call *call)
+{
+	const struct call *c = (const struct call *)call;
+	int64_t left;
+
+	if (c->deadline_ms == 0)
+		return INT64_MAX;
+	left = c->deadline_ms - host_now_ms();
+	return left > 0 ? left : 0;
+}
+
+static int32_t on_cancelled(const struct davit_call *call)
+{
+	return on_remaining_ms(call) == 0;
+}
+
+static int32_t on_on_cancel(struct davit_call *call, void (*fn)(void *arg), void *arg)
+{
+	(void)call;
+	(void)fn;
+	(void)arg;
+	return 0; /* nothing is ever cancelled here but by its deadline */
+}
+
+static void *on_alloc(struct davit_call *call, size_t n)
+{
+	struct call *c = (struct call *)call;
+	void *p = malloc(n ? n : 1);
+
+	if (p != NULL)
+		keep(c, free, p);
+	return p;
+}
+
+static void on_log(struct davit_instance *instance, int32_t level, const char *text, size_t n)
+{
+	struct host *h = (struct host *)instance;
+
+	__atomic_fetch_add(&h->logged, 1, __ATOMIC_RELAXED);
+	if (h->verbose)
+		fprintf(stderr, "# log %d: %.*s\n", level, (int)n, text);
+}
+
+static void on_count(struct davit_instance *instance, const char *name, int64_t n)
+{
+	(void)instance;
+	(void)name;
+	(void)n;
+}
+
+static const void *on_service(struct davit_instance *instance, const char *name)
+{
+	(void)instance;
+	(void)name;
+	return NULL;
+}
+
+static const struct davit_host table = DAVIT_INIT(davit_host,
+	.abi = DAVIT_ABI, .minor = DAVIT_SDK_MINOR, .done = on_done, .emit = on_emit, .emit_owned = on_emit_owned,
+	.fail = on_fail, .remaining_ms = on_remaining_ms, .cancelled = on_cancelled, .on_cancel = on_on_cancel,
+	.alloc = on_alloc, .log = on_log, .count = on_count, .service = on_service);
+
+void call_init(struct call *c, struct host *h)
+{
+	memset(c, 0, sizeof(*c));
+	c->call.host = &table;
+	c->host = h;
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->wake, NULL);
+}
+
+void call_release(struct call *c)
+{
+	struct kept *k;
+
+	while ((k = c->kept) != NULL) {
+		c->kept = k->next;
+		k->release(k->arg);
+		free(k);
+	}
+	free(c->records);
+	pthread_mutex_destroy(&c->lock);
+	pthread_cond_destroy(&c->wake);
+}
+
+void call_execute(struct call *c, davit_op *op, const void *in)
+{
+	davit_status status = op(c->host->self, &c->call, in);
+
+	if (status != DAVIT_PENDING)
+		on_done(&c->call, status);
+}
+
+davit_status call_run(struct call *c, davit_op *op, const void *in)
+{
+	if (c->host->lane != NULL)
+		lane_run(c->host->lane, c, op, in);
+	else
+		call_execute(c, op, in);
+	pthread_mutex_lock(&c->lock);
+	while (!c->done)
+		pthread_cond_wait(&c->wake, &c->lock);
+	pthread_mutex_unlock(&c->lock);
+	return c->status;
+}
+
+int host_open(struct host *h, const struct davit_component *c, const struct davit_pair *props, size_t nprops,
+	      struct call *ret_call)
+{
+	struct davit_open in = DAVIT_INIT(davit_open,
+		.instance = &h->instance, .name = davit_str("bench"), .type = davit_str(c->type),
+		.version = davit_str(c->version), .app_id = davit_str("bench"), .name_space = davit_str("default"),
+		.props = props, .nprops = nprops);
+
+	h->instance.host = &table;
+	h->component = c;
+	h->lane = NULL;
+	h->self = NULL;
+	if (!(c->flags & DAVIT_LOOP))
+		h->lane = lane_start(c->flags & DAVIT_SERIAL ? 1 : c->workers ? (int)c->workers : DEFAULT_WORKERS);
+	call_init(ret_call, h);
+	if (call_run(ret_call, (davit_op *)c->open, &in) != DAVIT_OK) {
+		lane_stop(h->lane);
+		return -1;
+	}
+	h->self = ret_call->opened;
+	h->features = ret_call->opened_features;
+	return 0;
+}
+
+davit_status host_close(struct host *h)
+{
+	struct call c;
+	davit_status status;
+
+	call_init(&c, h);
+	status = call_run(&c, h->component->close, NULL);
+	call_release(&c);
+	lane_stop(h->lane);
+	return status;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A small host for one component: the table a kernel would offer, calls that wait for their end, and worker threads where
+ * the component asks for them. What is emitted is kept until the call is released.
+ */
+#ifndef BENCH_HOST_H
+#define BENCH_HOST_H
+#include <davit/plugin.h>
+#include <pthread.h>
+
+struct lane;
+
+struct host {
+	struct davit_instance instance; /* must be first */
+	const struct davit_component *component;
+	struct lane *lane;  /* NULL: operations run on the thread that calls */
+	void *self;
+	uint32_t features;  /* of this instance, beyond the table's */
+	int verbose;	    /* print what the plugin logs */
+	uint64_t logged;    /* atomic */
+};
+
+/* Any record, flat. The texts are the call's, or the plugin's until the call is released. */
+struct record {
+	uint32_t kind;
+	int32_t status;
+	struct davit_str name, key, etag, token;
+	struct davit_bytes value;
+	int64_t expires_ms, count;
+};
+
+struct call {
+	struct davit_call call; /* must be first */
+	struct host *host;
+	davit_status status;
+	char reason[64], text[1024];
+	int64_t deadline_ms;	/* monotonic; 0: none */
+	struct record *records;
+	size_t nrecords, room;
+	void *opened;
+	uint32_t opened_features;
+	struct kept *kept;	/* memory and hand-overs to release */
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	int done;
+};
+
+/* 0; -1: the failure is in ret_call, which is released by the caller either way. */
+int host_open(struct host *h, const struct davit_component *c, const struct davit_pair *props, size_t nprops,
+	      struct call *ret_call);
+davit_status host_close(struct host *h);
+
+void call_init(struct call *c, struct host *h);
+void call_release(struct call *c);
+/* Runs op(self, call, in) where the component wants it to run and waits for its end. op is any davit_op. */
+davit_status call_run(struct call *c, davit_op *op, const void *in);
+
+struct lane *lane_start(int workers);
+void lane_run(struct lane *l, struct call *c, davit_op *op, const void *in);
+void lane_stop(struct lane *l);
+/* The operation itself, on whatever thread. */
+void call_execute(struct call *c, davit_op *op, const void *in);
+
+int64_t host_now_ms(void); /* monotonic */
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * davit-bench: loads one plugin, opens one of its components with the given properties and puts it through the conformance
+ * suite of its block. Prints TAP and at the end "N passed, N failed".
+ */
+#include <dlfcn.h>
+#include <getopt.h>
+#include <stdlib.h>
+
+#include "report.h"
+
+#define MANY 64
+
+struct arguments {
+	const char *path, *type;
+	struct davit_pair props[MANY], secrets[MANY];
+	struct davit_str absent[MANY];
+	size_t nprops, nsecrets, nabsent;
+	const char *open_fails;
+	int rate, threads, verbose, quick;
+};
+
+static const char usage[] =
+	"usage: davit-bench [options] PLUGIN.so\n"
+	"  -t TYPE              the component; default: the plugin's first\n"
+	"  -p NAME=VALUE        a property, as often as needed\n"
+	"  -s NAME[/KEY]=VALUE  a secret that the store has\n"
+	"  -a NAME              a secret that it has not\n"
+	"  -f TEXT              opening must fail, and the message contain TEXT\n"
+	"  -q                   without what has to wait for time to pass\n"
+	"  -r SECONDS           measure instead, on -j THREADS (8)\n"
+	"  -v                   show what the plugin logs\n";
+
+static int pair(struct davit_pair *list, size_t *n, char *text)
+{
+	char *equals = strchr(text, '=');
+
+	if (equals == NULL || *n == MANY)
+		return -1;
+	*equals = '\0';
+	list[*n].key = davit_str(text);
+	list[(*n)++].value = davit_str(equals + 1);
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct davit_pair *x = a, *y = b;
+
+	return strcmp(x->key.p, y->key.p);
+}
+
+static int parse(int argc, char **argv, struct arguments *a)
+{
+	int c, bad = 0;
+
+	a->threads = 8;
+	while ((c = getopt(argc, argv, "t:p:s:a:f:qr:j:v")) != -1) {
+		switch (c) {
+		case 't': a->type = optarg; break;
+		case 'p': bad |= pair(a->props, &a->nprops, optarg); break;
+		case 's': bad |= pair(a->secrets, &a->nsecrets, optarg); break;
+		case 'a':
+			if (a->nabsent == MANY)
+				return -1;
+			a->absent[a->nabsent++] = davit_str(optarg);
+			break;
+		case 'f': a->open_fails = optarg; break;
+		case 'q': a->quick = 1; break;
+		case 'r': a->rate = (int)strtol(optarg, NULL, 10); break;
+		case 'j': a->threads = (int)strtol(optarg, NULL, 10); break;
+		case 'v': a->verbose = 1; break;
+		default: return -1;
+		}
+	}
+	if (bad || optind != argc - 1 || a->threads < 1 || a->threads > MANY)
+		return -1;
+	a->path = argv[optind];
+	qsort(a->props, a->nprops, sizeof(a->props[0]), by_name);
+	return 0;
+}
+
+static const struct davit_component *find(const struct arguments *a)
+{
+	void *library = dlopen(a->path, RTLD_NOW | RTLD_LOCAL);
+	const struct davit_plugin *plugin;
+	davit_entry *entry;
+	size_t i;
+
+	if (library == NULL) {
+		fprintf(stderr, "%s\n", dlerror());
+		return NULL;
+	}
+	entry = (davit_entry *)dlsym(library, "davit_plugin_v1");
+	if (entry == NULL) {
+		fprintf(stderr, "%s: no davit_plugin_v1\n", a->path);
+		return NULL;
+	}
+	plugin = entry();
+	printf("# %s %s by %s\n", plugin->name, plugin->version, plugin->vendor);
+	for (i = 0; plugin->components[i] != NULL; i++)
+		if (a->type == NULL || strcmp(a->type, plugin->components[i]->type) == 0)
+			return plugin->components[i];
+	fprintf(stderr, "%s: no component %s\n", a->path, a->type ? a->type : "at all");
+	return NULL;
+}
+
+static void run(struct host *h, const struct arguments *a)
+{
+	struct call c;
+
+	if (a->rate > 0) {
+		rate_state(h, a->rate, a->threads);
+		return;
+	}
+	if (h->component->ping != NULL) {
+		call_init(&c, h);
+		report(call_run(&c, h->component->ping, NULL) == DAVIT_OK, &c, "the component answers a ping");
+		call_release(&c);
+	}
+	if (h->component->block == DAVIT_BLOCK_STATE) {
+		suite_state(h);
+		suite_state_many(h);
+		suite_state_load(h);
+		if (!a->quick)
+			suite_state_time(h);
+	} else {
+		suite_secrets(h, a->secrets, a->nsecrets, a->absent, a->nabsent);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments a = { .path = NULL };
+	const struct davit_component *component;
+	struct host h = { .self = NULL };
+	struct call c;
+	int opened;
+
+	if (parse(argc, argv, &a) < 0) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	component = find(&a);
+	if (component == NULL)
+		return 1;
+	h.verbose = a.verbose;
+	opened = host_open(&h, component, a.props, a.nprops, &c) == 0;
+	if (a.open_fails != NULL)
+		report(!opened && strstr(c.text, a.open_fails) != NULL, &c, "opening fails with its message");
+	else
+		report(opened, &c, "the component opens");
+	call_release(&c);
+	if (opened) {
+		run(&h, &a);
+		report(host_close(&h) == DAVIT_OK, NULL, "the component closes");
+	}
+	return report_end();
+}

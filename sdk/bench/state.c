@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "state.h"
+
+static const struct davit_state_ops *ops_of(const struct host *h)
+{
+	return h->component->ops;
+}
+
+uint32_t state_features(const struct host *h)
+{
+	return ops_of(h)->features | h->features;
+}
+
+struct davit_bytes state_bytes(const char *text)
+{
+	struct davit_bytes b = { text, text ? strlen(text) : 0 };
+
+	return b;
+}
+
+static struct davit_state_set set_of(const struct put *p)
+{
+	struct davit_state_set in = DAVIT_INIT(davit_state_set,
+		.flags = p->flags | (p->etag ? DAVIT_STATE_HAS_ETAG : 0), .key = davit_str(p->key),
+		.etag = davit_str(p->etag), .value = { p->value, p->n }, .ttl_s = p->ttl_s);
+
+	return in;
+}
+
+static struct davit_state_key key_of(const char *key, uint32_t flags, const char *etag)
+{
+	struct davit_state_key in = DAVIT_INIT(davit_state_key,
+		.flags = flags | (etag ? DAVIT_STATE_HAS_ETAG : 0), .key = davit_str(key), .etag = davit_str(etag));
+
+	return in;
+}
+
+davit_status state_put(struct host *h, struct call *ret_call, const struct put *p)
+{
+	struct davit_state_set in = set_of(p);
+
+	call_init(ret_call, h);
+	return call_run(ret_call, (davit_op *)ops_of(h)->set, &in);
+}
+
+davit_status state_put_text(struct host *h, const char *key, const char *value)
+{
+	struct put p = { key, value, strlen(value), DAVIT_STATE_JSON, NULL, 0 };
+	struct call c;
+	davit_status status = state_put(h, &c, &p);
+
+	call_release(&c);
+	return status;
+}
+
+davit_status state_get(struct host *h, struct call *ret_call, const char *key)
+{
+	struct davit_state_key in = key_of(key, 0, NULL);
+
+	call_init(ret_call, h);
+	return call_run(ret_call, (davit_op *)ops_of(h)->get, &in);
+}
+
+davit_status state_del(struct host *h, struct call *ret_call, const char *key, uint32_t flags, const char *etag)
+{
+	struct davit_state_key in = key_of(key, flags, etag);
+
+	call_init(ret_call, h);
+	return call_run(ret_call, (davit_op *)ops_of(h)->del, &in);
+}
+
+davit_status state_multi(struct host *h, struct call *ret_call, const struct put *steps, size_t n)
+{
+	static __thread struct davit_state_set sets[STATE_LIST];
+	static __thread struct davit_state_key dels[STATE_LIST];
+	static __thread struct davit_state_op ops[STATE_LIST];
+	static __thread const struct davit_state_op *list[STATE_LIST];
+	struct davit_state_multi in = DAVIT_INIT(davit_state_multi, .ops = list, .nops = n);
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		ops[i] = (struct davit_state_op)DAVIT_INIT(davit_state_op, .set = NULL);
+		if (steps[i].value != NULL) {
+			sets[i] = set_of(&steps[i]);
+			ops[i].set = &sets[i];
+		} else {
+			dels[i] = key_of(steps[i].key, steps[i].flags, steps[i].etag);
+			ops[i].del = &dels[i];
+		}
+		list[i] = &ops[i];
+	}
+	call_init(ret_call, h);
+	return call_run(ret_call, (davit_op *)ops_of(h)->multi, &in);
+}
+
+davit_status state_bulk_get(struct host *h, struct call *ret_call, const char *const *keys, size_t n)
+{
+	static __thread struct davit_state_key in_keys[STATE_LIST];
+	static __thread const struct davit_state_key *list[STATE_LIST];
+	struct davit_state_bulk in = DAVIT_INIT(davit_state_bulk, .keys = list, .n = n);
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		in_keys[i] = key_of(keys[i], 0, NULL);
+		list[i] = &in_keys[i];
+	}
+	call_init(ret_call, h);
+	return call_run(ret_call, (davit_op *)ops_of(h)->bulk_get, &in);
+}
+
+static davit_status run_prefix(struct host *h, struct call *ret_call, davit_op *op, const char *prefix, const char *token,
+			       uint64_t page)
+{
+	struct davit_state_prefix in = DAVIT_INIT(davit_state_prefix,
+		.prefix = davit_str(prefix), .token = davit_str(token), .page = page);
+
+	call_init(ret_call, h);
+	return call_run(ret_call, op, &in);
+}
+
+davit_status state_keys_like(struct host *h, struct call *ret_call, const char *pattern, const char *token, uint64_t page)
+{
+	return run_prefix(h, ret_call, (davit_op *)ops_of(h)->keys_like, pattern, token, page);
+}
+
+davit_status state_del_prefix(struct host *h, struct call *ret_call, const char *prefix)
+{
+	return run_prefix(h, ret_call, (davit_op *)ops_of(h)->del_prefix, prefix, NULL, 0);
+}
+
+int state_is(struct host *h, const char *key, const void *value, size_t n)
+{
+	struct call c;
+	int is = 0;
+
+	if (state_get(h, &c, key) == DAVIT_OK) {
+		if (value == NULL)
+			is = c.nrecords == 0;
+		else
+			is = c.nrecords == 1 && c.records[0].value.n == n &&
+			     (n == 0 || memcmp(c.records[0].value.p, value, n) == 0) &&
+			     davit_str_is(c.records[0].key, key);
+	}
+	call_release(&c);
+	return is;
+}
+
+int state_is_text(struct host *h, const char *key, const char *value)
+{
+	return state_is(h, key, value, value ? strlen(value) : 0);
+}
+
+int state_etag(struct host *h, const char *key, char ret_etag[128])
+{
+	struct call c;
+	int has = state_get(h, &c, key) == DAVIT_OK && c.nrecords == 1 && c.records[0].etag.n > 0;
+
+	if (has)
+		snprintf(ret_etag, 128, "%s", c.records[0].etag.p);
+	call_release(&c);
+	return has;
+}
+
+struct record state_page(const struct call *c)
+{
+	struct record none = { .kind = 0 };
+	size_t i;
+
+	for (i = 0; i < c->nrecords; i++)
+		if (c->records[i].kind == davit_state_page_kind)
+			return c->records[i];
+	return none;
+}
