@@ -30,12 +30,15 @@ struct error_detail {
 						 BAD_REQUEST: name = field, about */
 	size_t npairs;			      /* ERROR_INFO metadata */
 	const struct error_pair *pairs;
+	int pairs_http_only;		      /* gRPC does not show them, as Dapr's does not */
 };
 
 struct error {
 	int32_t code;	    /* enum error_code; OK means there is none */
 	int32_t http;	    /* status for HTTP; 0: from the code, by the table in api/errors.c */
 	const char *tag;    /* Dapr's errorCode, such as "ERR_STATE_GET"; NULL: the detail's reason */
+	const char *category; /* of the metric of error codes: "state", "secret" …; NULL: "common" */
+	int info_on_grpc;     /* there the tag goes into an ErrorInfo, which HTTP does without */
 	const char *reason; /* a plugin's reason word, such as "ETAG_MISMATCH"; NULL: none */
 	struct str message;
 	struct error_detail *details;

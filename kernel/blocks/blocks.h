@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What this sidecar has opened: its stores by name. Made at the start by blocks_open(), on a fiber; after that it does not
+ * change, and every loop reads it without a lock.
+ */
+#ifndef BLOCKS_BLOCKS_H
+#define BLOCKS_BLOCKS_H
+#include <davit/secrets.h>
+#include <davit/state.h>
+
+#include "base/map.h"
+#include "plugin/instance.h"
+#include "resources/configuration.h"
+#include "resources/load.h"
+#include "telemetry/metrics.h"
+
+struct state_crypt;
+
+struct state_store {
+	struct str name;
+	struct instance *instance;
+	const struct davit_state_ops *ops;
+	struct str prefix; /* put before each key, "||" included; "" none */
+	struct state_crypt *crypt; /* NULL: values are kept as they come */
+};
+
+struct secret_store {
+	struct str name;
+	struct instance *instance;
+	const struct davit_secrets_ops *ops;
+};
+
+/* One component of a resource, opened or not: what the metadata API shows. */
+struct opened {
+	const struct component *resource;
+	struct instance *instance; /* NULL: it failed, and ignoreErrors let the start go on */
+	const struct component_type *type;
+	struct str error; /* why it failed; "" */
+	int actor_store;  /* its metadata says actorStateStore */
+};
+
+struct blocks_options {
+	struct str app_id, name_space, pod_name;
+	struct registry *registry;
+	const struct configuration *configuration;
+	const struct resources *resources;
+	struct metrics *metrics;
+	struct loop *const *loops;
+	int nloops;
+	enum tier min_tier;
+	const char *env_keys; /* DAPR_ENV_KEYS, NULL when unset */
+};
+
+struct blocks {
+	struct blocks_options o;
+	struct arena *arena;
+	struct map state, secrets; /* name to struct state_store, secret_store */
+	struct opened *components; /* in the order of the resources */
+	size_t ncomponents;
+	struct str failure; /* the first that ends the start; "" none */
+};
+
+/* From a fiber: opens every component, each beside the others; one that reads secrets waits for its store. NULL: no memory.
+ * failure then tells whether the sidecar may start. */
+struct blocks *blocks_open(const struct blocks_options *o);
+/* From a fiber: closes every instance, each beside the others, and frees. -1: some did not close in time. */
+int blocks_close(struct blocks *b, int within_ms);
+
+const char *blocks_block_of(struct str type); /* "state" of "state.redis"; NULL: no block of that name is known */
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A client's item as the request that crosses the plugin line. */
+#ifndef BLOCKS_STATE_REQUEST_H
+#define BLOCKS_STATE_REQUEST_H
+#include "blocks/state.h"
+
+/* Each in arena a. A failure is the store's own kind: tag is the operation's errorCode, what: the text before the reason
+ * ("failed saving state in state store x: "). */
+struct error state_request_set(struct arena *a, const struct state_store *store, const struct state_item *item,
+			       const char *tag, struct str what, const struct davit_state_set **ret_set);
+struct error state_request_key(struct arena *a, const struct state_store *store, const struct state_item *item,
+			       const char *tag, struct str what, const struct davit_state_key **ret_key);
+/* The value a plugin emitted, decrypted, under the client's key. */
+struct error state_request_value(struct arena *a, const struct state_store *store, struct str key,
+				 const struct davit_state_item *from, struct state_value *ret_value);
+#endif
