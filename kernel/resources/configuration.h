@@ -52,8 +52,8 @@ struct configuration_rule {
 };
 
 struct configuration_metric_http {
-	int increased_cardinality; /* UNSET means 1, with a warning as Dapr's */
-	int exclude_verbs;	   /* UNSET means 0 */
+	int increased_cardinality; /* UNSET: nobody chose; Dapr takes 1 and warns that this will change */
+	int exclude_verbs;	   /* UNSET: 0 */
 	struct strs path_matching;
 };
 
@@ -84,6 +84,7 @@ struct configuration_scope { /* of one secret store */
 	struct str store_name;
 	struct str default_access; /* "", or allow or deny in any case */
 	struct strs allowed, denied; /* sorted bytewise */
+	int line;
 };
 
 struct configuration_operation {
@@ -99,7 +100,7 @@ struct configuration_policy {
 };
 
 struct configuration_access { /* spec.accessControl */
-	int given; /* some file has it (the defaults alone are no list to enforce) */
+	int given; /* the line where the last file that has it says so; 0: none has (the defaults are no list to enforce) */
 	struct str default_action; /* "allow" by default */
 	struct str trust_domain;   /* "public" by default */
 	size_t npolicies;
@@ -110,7 +111,7 @@ struct configuration_api {
 	struct str name, version, protocol; /* "state", "v1.0", "http" or "grpc" in any case */
 };
 
-struct configuration_feature {
+struct configuration_feature { /* one a name, with the last word that the files have on it */
 	struct str name;
 	int enabled;
 };
@@ -160,7 +161,8 @@ struct configuration {
 
 /*
  * Loads files over the defaults (nfiles 0: the defaults alone), then OTEL_EXPORTER_OTLP_* where no file names a
- * collector. One reference; NULL: ret_error, its message in `scratch`, names file, line and field.
+ * collector. One reference; NULL: ret_error, its message in `scratch`, names file, line and field; ret_error->tag is what
+ * Dapr says before it ("error loading configuration").
  */
 struct configuration *configuration_load(const char *const *files, size_t nfiles, struct arena *scratch,
 					 struct error *ret_error);

@@ -112,6 +112,7 @@ static const struct {
 	[FIELD_LINE] = { sizeof(int), &zero },
 	[FIELD_IGNORED] = { 0, &zero },
 	[FIELD_OBJECT] = { 0, &zero },
+	[FIELD_PART] = { 0, &zero },
 	[FIELD_POINTER] = { sizeof(void *), &zero },
 	[FIELD_OBJECTS] = { sizeof(void *), &zero },
 };
@@ -119,7 +120,7 @@ static const struct {
 static void set_default(const struct field *f, char *owner)
 {
 	memcpy(owner + f->offset, defaults[f->type].value, defaults[f->type].size);
-	if (f->type == FIELD_OBJECT)
+	if (f->type == FIELD_OBJECT || f->type == FIELD_PART)
 		field_defaults(f->sub, owner + f->offset);
 	if (f->type == FIELD_OBJECTS)
 		memcpy(owner + f->count, &zero, sizeof(size_t));
@@ -354,6 +355,7 @@ static void (*const readers[])(READ_ARGS) = {
 	[FIELD_LINE] = read_nothing,
 	[FIELD_IGNORED] = read_nothing,
 	[FIELD_OBJECT] = read_object,
+	[FIELD_PART] = read_object,
 	[FIELD_POINTER] = read_pointer,
 	[FIELD_OBJECTS] = read_objects,
 };
@@ -361,7 +363,8 @@ static void (*const readers[])(READ_ARGS) = {
 /* null leaves a resource's field as it is; in a configuration it takes away what Go keeps behind a pointer. */
 static void read_null(const struct field_report *r, const struct field *f, char *owner)
 {
-	if (r->rules == YAML_CONFIGURATION && f->type != FIELD_STR && f->type != FIELD_BOOL && f->type != FIELD_INT32)
+	if (r->rules == YAML_CONFIGURATION && f->type != FIELD_STR && f->type != FIELD_BOOL &&
+	    f->type != FIELD_INT32 && f->type != FIELD_PART)
 		set_default(f, owner);
 }
 

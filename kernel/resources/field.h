@@ -45,6 +45,7 @@ enum field_type {
 	FIELD_LINE,	     /* int: the line of the object that has this table, 0: it was not given; its name is "" */
 	FIELD_IGNORED,	     /* a key that Dapr knows and nothing here reads */
 	FIELD_OBJECT,	     /* a struct, in place; sub tells its fields */
+	FIELD_PART,	     /* the same, and a configuration's null leaves it as it is */
 	FIELD_POINTER,	     /* a pointer to a struct, NULL when absent; sub, size */
 	FIELD_OBJECTS,	     /* a pointer to an array of structs, its count (size_t) at `count`; sub, size */
 };
@@ -60,6 +61,7 @@ struct field {
 #define FIELD_SUB(name, owner, member, sub) \
 	{ name, FIELD_OBJECT, offsetof(owner, member), 0, sizeof(((owner *)0)->member), sub }
 #define FIELD_INLINE(name, sub) { name, FIELD_OBJECT, 0, 0, 0, sub } /* an object whose fields are the owner's members */
+#define FIELD_PART_INLINE(name, sub) { name, FIELD_PART, 0, 0, 0, sub }
 #define FIELD_PTR(name, owner, member, sub) \
 	{ name, FIELD_POINTER, offsetof(owner, member), 0, sizeof(*((owner *)0)->member), sub }
 #define FIELD_ARRAY(name, owner, member, counter, sub) \
