@@ -2,30 +2,21 @@
 /* Transactions: every lock that is needed, then every check, then what can no longer fail. */
 #include "store.h"
 
+_Static_assert(LOCKS <= 32, "a bit of a uint32_t each");
+
 struct step {
 	struct place at;
 	struct entry *put; /* NULL: a delete */
 };
 
-struct locks {
-	uint64_t bits[SHARDS / 64];
-};
-
-static void note(struct locks *l, struct store *s, const struct place *at)
-{
-	size_t i = (size_t)(at->shard - s->shards);
-
-	l->bits[i / 64] |= (uint64_t)1 << (i % 64);
-}
-
-/* In the order of the shards' addresses: two transactions can never wait for each other. */
-static void each_lock(const struct locks *l, struct store *s, int (*what)(pthread_mutex_t *lock))
+/* In the order of the locks' addresses: two transactions can never wait for each other. */
+static void each_lock(uint32_t locks, struct store *s, int (*what)(pthread_mutex_t *lock))
 {
 	size_t i;
 
-	for (i = 0; i < SHARDS; i++)
-		if (l->bits[i / 64] >> (i % 64) & 1)
-			what(&s->shards[i].lock);
+	for (i = 0; i < LOCKS; i++)
+		if (locks >> i & 1)
+			what(&s->locks[i].mutex);
 }
 
 static struct davit_str key_of(const struct davit_state_op *op)
@@ -42,14 +33,14 @@ static enum refusal check(struct step *step, const struct davit_state_op *op, st
 }
 
 /* All entries are made before anything is locked. -1: no memory, and those that were made are gone. */
-static int prepare(struct store *s, const struct davit_state_multi *in, struct step *steps, struct locks *locks)
+static int prepare(struct store *s, const struct davit_state_multi *in, struct step *steps, uint32_t *locks)
 {
 	uint64_t i;
 
 	for (i = 0; i < in->nops; i++) {
 		steps[i].at = store_place(s, key_of(in->ops[i]));
 		steps[i].put = NULL;
-		note(locks, s, &steps[i].at);
+		*locks |= (uint32_t)1 << ((steps[i].at.shard - s->shards) % LOCKS);
 		if (in->ops[i]->set == NULL)
 			continue;
 		steps[i].put = entry_new(in->ops[i]->set);
@@ -80,7 +71,7 @@ davit_status store_multi(void *self, struct davit_call *call, const struct davit
 	struct store *s = self;
 	struct entry *dropped = NULL;
 	enum refusal why = REFUSAL_NONE;
-	struct locks locks = { { 0 } };
+	uint32_t locks = 0;
 	struct step *steps;
 	uint64_t i, refused = 0;
 
@@ -89,14 +80,14 @@ davit_status store_multi(void *self, struct davit_call *call, const struct davit
 	steps = in->nops > SIZE_MAX / sizeof(*steps) ? NULL : davit_alloc(call, in->nops * sizeof(*steps));
 	if (steps == NULL || prepare(s, in, steps, &locks) < 0)
 		return store_no_memory(call);
-	each_lock(&locks, s, pthread_mutex_lock);
+	each_lock(locks, s, pthread_mutex_lock);
 	for (i = 0; i < in->nops && why == REFUSAL_NONE; i++) {
 		why = check(&steps[i], in->ops[i], &dropped);
 		refused = i;
 	}
 	for (i = 0; i < in->nops && why == REFUSAL_NONE; i++)
 		apply(&steps[i], key_of(in->ops[i]), &dropped);
-	each_lock(&locks, s, pthread_mutex_unlock);
+	each_lock(locks, s, pthread_mutex_unlock);
 	entry_unref_list(dropped);
 	if (why == REFUSAL_NONE)
 		return DAVIT_OK;

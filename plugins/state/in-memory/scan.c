@@ -53,9 +53,9 @@ davit_status store_del_prefix(void *self, struct davit_call *call, const struct 
 	}
 	for (i = 0; i < SHARDS; i++) {
 		dropped = NULL;
-		pthread_mutex_lock(&s->shards[i].lock);
+		pthread_mutex_lock(s->shards[i].lock);
 		page.count += drop_below(&s->shards[i], prefix, &dropped);
-		pthread_mutex_unlock(&s->shards[i].lock);
+		pthread_mutex_unlock(s->shards[i].lock);
 		entry_unref_list(dropped);
 	}
 	return davit_emit(call, &page);
@@ -96,12 +96,12 @@ static int find_like(struct shard *s, struct davit_str pattern, uint64_t from, s
 	int status = 0;
 	uint32_t i;
 
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(s->lock);
 	for (i = 0; i <= s->mask && status == 0; i++)
 		for (e = s->buckets[i]; e != NULL && status == 0; e = e->next)
 			if (e->order >= from && !entry_expired(e) && davit_like(pattern, entry_key(e)))
 				status = add(f, e);
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(s->lock);
 	return status;
 }
 

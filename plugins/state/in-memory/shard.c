@@ -6,12 +6,12 @@
 #define FIRST_BUCKETS 16 /* there from the start, so that a put can never fail */
 #define SWEEP 4		 /* buckets a write looks through */
 
-int shard_init(struct shard *s)
+int shard_init(struct shard *s, pthread_mutex_t *lock)
 {
 	s->buckets = calloc(FIRST_BUCKETS, sizeof(*s->buckets));
 	if (s->buckets == NULL)
 		return -1;
-	pthread_mutex_init(&s->lock, NULL);
+	s->lock = lock;
 	s->mask = FIRST_BUCKETS - 1;
 	s->count = s->mortal = s->swept = 0;
 	return 0;
@@ -26,7 +26,6 @@ void shard_release(struct shard *s)
 	for (i = 0; i <= s->mask; i++)
 		entry_unref_list(s->buckets[i]);
 	free(s->buckets);
-	pthread_mutex_destroy(&s->lock);
 }
 
 static struct entry **link_of(struct shard *s, uint32_t hash, struct davit_str key)

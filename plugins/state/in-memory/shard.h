@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A shard: one of the hash tables that share a store's keys, with a lock of its own. All but shard_init and shard_release
- * want the lock held. Nothing is freed under it: what leaves is put on the caller's list.
+ * A shard: one of the hash tables that share a store's keys. All but shard_init and shard_release want its lock held.
+ * Nothing is freed under it: what leaves is put on the caller's list.
  */
 #ifndef SHARD_H
 #define SHARD_H
@@ -10,15 +10,15 @@
 #include "entry.h"
 
 struct shard {
-	pthread_mutex_t lock; /* of several shards: taken in the order of their addresses */
+	pthread_mutex_t *lock; /* the store's, and of other shards too; several are taken in the order of their addresses */
 	struct entry **buckets;
 	uint32_t mask;	      /* buckets, a power of two, less one */
 	uint32_t count;
 	uint32_t mortal;      /* entries that expire */
 	uint32_t swept;	      /* the bucket that the next sweep begins with */
-} __attribute__((aligned(64)));
+};
 
-int shard_init(struct shard *s); /* -1: no memory */
+int shard_init(struct shard *s, pthread_mutex_t *lock); /* -1: no memory */
 void shard_release(struct shard *s);
 
 /* NULL: none, or one that has expired and was dropped. */

@@ -89,11 +89,11 @@ static davit_status emit(struct store *s, struct davit_call *call, struct davit_
 	struct place at = store_place(s, key);
 	struct entry *e, *dropped = NULL;
 
-	pthread_mutex_lock(&at.shard->lock);
+	pthread_mutex_lock(at.shard->lock);
 	e = shard_find(at.shard, at.hash, key, &dropped);
 	if (e != NULL)
 		entry_ref(e);
-	pthread_mutex_unlock(&at.shard->lock);
+	pthread_mutex_unlock(at.shard->lock);
 	entry_unref_list(dropped);
 	if (e == NULL)
 		return DAVIT_OK;
@@ -128,14 +128,14 @@ static davit_status store_set(void *self, struct davit_call *call, const struct 
 		return store_no_memory(call);
 	e->hash = at.hash;
 	e->order = __atomic_fetch_add(&s->order, 1, __ATOMIC_RELAXED);
-	pthread_mutex_lock(&at.shard->lock);
+	pthread_mutex_lock(at.shard->lock);
 	shard_sweep(at.shard, &dropped);
 	why = REFUSAL_NONE;
 	if (in->flags & (DAVIT_STATE_HAS_ETAG | DAVIT_STATE_FIRST_WRITE))
 		why = store_check(shard_find(at.shard, at.hash, in->key, &dropped), in->flags, in->etag);
 	if (why == REFUSAL_NONE)
 		shard_put(at.shard, e, &dropped);
-	pthread_mutex_unlock(&at.shard->lock);
+	pthread_mutex_unlock(at.shard->lock);
 	entry_unref_list(dropped);
 	if (why != REFUSAL_NONE)
 		entry_unref(e);
@@ -148,11 +148,11 @@ static davit_status store_del(void *self, struct davit_call *call, const struct 
 	struct entry *dropped = NULL;
 	enum refusal why;
 
-	pthread_mutex_lock(&at.shard->lock);
+	pthread_mutex_lock(at.shard->lock);
 	why = store_check(shard_find(at.shard, at.hash, in->key, &dropped), in->flags, in->etag);
 	if (why == REFUSAL_NONE)
 		shard_remove(at.shard, at.hash, in->key, &dropped);
-	pthread_mutex_unlock(&at.shard->lock);
+	pthread_mutex_unlock(at.shard->lock);
 	entry_unref_list(dropped);
 	return store_refuse(call, why, in->key);
 }
@@ -163,6 +163,8 @@ static void store_free(struct store *s)
 
 	for (i = 0; i < SHARDS; i++)
 		shard_release(&s->shards[i]);
+	for (i = 0; i < LOCKS; i++)
+		pthread_mutex_destroy(&s->locks[i].mutex);
 	free(s);
 }
 
@@ -177,12 +179,14 @@ static davit_status store_open(void *none, struct davit_call *call, const struct
 	if (s == NULL)
 		return store_no_memory(call);
 	memset(s, 0, sizeof(*s));
+	for (i = 0; i < LOCKS; i++)
+		pthread_mutex_init(&s->locks[i].mutex, NULL);
 	if (davit_random(&s->key, sizeof(s->key)) < 0) {
-		free(s);
+		store_free(s);
 		return davit_fail(call, DAVIT_UNAVAILABLE, NULL, "the system gives no random bytes");
 	}
 	for (i = 0; i < SHARDS; i++) {
-		if (shard_init(&s->shards[i]) < 0) {
+		if (shard_init(&s->shards[i], &s->locks[i % LOCKS].mutex) < 0) {
 			store_free(s);
 			return store_no_memory(call);
 		}

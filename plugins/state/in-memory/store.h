@@ -6,11 +6,17 @@
 
 #include "shard.h"
 
-#define SHARDS 256 /* so that loops seldom meet, and growing one takes little time even with millions of keys */
+#define SHARDS 256 /* so that growing one takes little time even with millions of keys */
+#define LOCKS 32   /* so that loops seldom meet; ThreadSanitizer follows no more than 64 held at once */
+
+struct lock {
+	pthread_mutex_t mutex;
+} __attribute__((aligned(64))); /* a cache line each */
 
 struct store {
 	struct davit_siphash_key key;
 	uint64_t order; /* atomic: of the next write */
+	struct lock locks[LOCKS]; /* shard i has i % LOCKS */
 	struct shard shards[SHARDS];
 };
 
