@@ -19,15 +19,46 @@ LDFLAGS += -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$
 KERNEL_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 KERNEL_LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lhttp_parser -ldl -pthread
 
+# These see first that the machine has what they need (packaging/packages.txt), then start over: pkg-config is asked while
+# this file is read.
+ON_ITS_OWN := run check sanitize sanitize-address sanitize-thread measure fault bench format format-check
+ifneq ($(and $(filter $(ON_ITS_OWN),$(MAKECMDGOALS)),$(if $(PACKAGES_SEEN),,yes)),)
+
+.PHONY: $(MAKECMDGOALS)
+$(firstword $(MAKECMDGOALS)):
+	@packaging/deps.sh build run $(if $(filter check sanitize% fault measure,$(MAKECMDGOALS)),check) \
+		$(filter bench,$(MAKECMDGOALS)) $(if $(filter format%,$(MAKECMDGOALS)),format)
+	@+$(MAKE) --no-print-directory $(if $(findstring j,$(filter -j%,$(MAKEFLAGS))),,-j$(shell nproc)) PACKAGES_SEEN=yes $(MAKECMDGOALS)
+$(wordlist 2,99,$(MAKECMDGOALS)): $(firstword $(MAKECMDGOALS)) ;
+
+else
+
 all: davitd plugins
 
 include kernel/kernel.mk
 include kernel/proto/proto.mk
--include plugins/plugins.mk
--include sdk/sdk.mk
--include tests/tests.mk
--include packaging/packaging.mk
+include plugins/plugins.mk
+include sdk/sdk.mk
+include packaging/packaging.mk
+include tests/tests.mk
 
 .PHONY: all clean help
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) build-asan build-tsan
+
+help:
+	@sed -n 's/^#: //p' Makefile
+
+#: make run          builds, starts a sidecar beside a sample application; Ctrl-C ends both (ONCE=1: ends by itself)
+#: make check        builds and runs every test (T=label: one unit, component type or file of tests)
+#: make sanitize     the same under ASan and UBSan, then under TSan
+#: make layers       which room includes which; the licence line of each file
+#: make measure      lengths of files and functions, complexity
+#: make format       clang-format
+#: make fault        the n-th allocation, read, write and open fails, for every n
+#: make bench        requests per CPU-second, start, memory (DAPRD=path: the same load on Dapr's sidecar)
+#: make reproducible builds twice in different folders and compares
+#: make install      DESTDIR, PREFIX, LIBDIR; make uninstall
+#: make deps         only installs the Debian packages of packaging/packages.txt
+
+endif

@@ -1,0 +1,49 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# install.sh install|uninstall, with BUILD, DESTDIR, PREFIX, BINDIR, LIBDIR, INCLUDEDIR in the environment. What is installed
+# is what uninstall removes: one list of files, made from the build and the tree.
+set -eu
+bin=$DESTDIR$BINDIR lib=$DESTDIR$LIBDIR include=$DESTDIR$INCLUDEDIR
+version=$(sed -n 's/^#define DAVIT_VERSION "\(.*\)"/\1/p' kernel/main/version.h)
+
+# mode, from, to
+files()
+{
+	for p in davitd davit-manifest davit-bench; do
+		echo "755 $BUILD/bin/$p $bin/$p"
+	done
+	(cd "$BUILD/lib/davit" && find plugins -type f | LC_ALL=C sort) | while read -r f; do
+		case $f in *.so) mode=644 ;; *.json) mode=644 ;; *) continue ;; esac
+		echo "$mode $BUILD/lib/davit/$f $lib/davit/$f"
+	done
+	for h in sdk/include/davit/*.h; do
+		echo "644 $h $include/davit/${h##*/}"
+	done
+	echo "644 $BUILD/lib/libdavit-sdk.a $lib/libdavit-sdk.a"
+}
+
+case ${1:-} in
+install)
+	files | while read -r mode from to; do
+		install -D -m "$mode" "$from" "$to"
+	done
+	ln -sf davitd "$bin/daprd"
+	install -d "$lib/pkgconfig"
+	sed -e "s|@PREFIX@|$PREFIX|" -e "s|@LIBDIR@|$LIBDIR|" -e "s|@INCLUDEDIR@|$INCLUDEDIR|" -e "s|@VERSION@|$version|" \
+		packaging/davit.pc.in > "$lib/pkgconfig/davit.pc"
+	chmod 644 "$lib/pkgconfig/davit.pc"
+	;;
+uninstall)
+	files | while read -r _ _ to; do
+		rm -f "$to"
+	done
+	[ "$(readlink "$bin/daprd" || :)" != davitd ] || rm -f "$bin/daprd"
+	rm -f "$lib/pkgconfig/davit.pc"
+	[ ! -d "$lib/davit" ] || find "$lib/davit" -depth -type d -empty -delete
+	[ ! -d "$include/davit" ] || rmdir --ignore-fail-on-non-empty "$include/davit"
+	;;
+*)
+	echo "usage: install.sh install|uninstall" >&2
+	exit 2
+	;;
+esac

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# Setting up a machine, `make run`, `make install`, and that two builds give the same bytes.
+DESTDIR ?=
+LIBDIR ?= $(PREFIX)/lib
+BINDIR ?= $(PREFIX)/bin
+INCLUDEDIR ?= $(PREFIX)/include
+
+# Python's and JavaScript's packages, shared by all builds (sanitizers' too).
+VENV := build/python
+NODE := build/node
+
+.PHONY: run deps install uninstall reproducible
+deps:
+	@packaging/deps.sh build run check bench format
+
+# ONCE=1 ends by itself after the tour.
+run: all
+	@python3 packaging/run/run.py --build $(BUILD) $(if $(ONCE),--once)
+
+$(VENV)/.stamp: tests/requirements.txt
+	@echo "davit: Python packages for the tests into $(VENV)"
+	@rm -rf $(VENV) && python3 -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r $< || \
+		{ echo "davit: pip could not install tests/requirements.txt (is its index reachable?)" >&2; exit 1; }
+	@touch $@
+
+$(NODE)/.stamp: tests/interop/package.json
+	@echo "davit: JavaScript packages for the tests into $(NODE)"
+	@rm -rf $(NODE) && mkdir -p $(NODE) && cp $< $(NODE)/
+	@npm install --prefix $(NODE) --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error > $(NODE)/npm.log 2>&1 || \
+		{ cat $(NODE)/npm.log >&2; echo "davit: npm could not install tests/interop/package.json (is its registry reachable?)" >&2; exit 1; }
+	@touch $@
+
+# Installed: the program under both names, the plugins with their manifests and index, what a vendor builds against.
+install: all sdk
+	@BUILD=$(BUILD) DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" BINDIR="$(BINDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" \
+		packaging/install.sh install
+uninstall:
+	@BUILD=$(BUILD) DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" BINDIR="$(BINDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" \
+		packaging/install.sh uninstall
+
+reproducible:
+	@packaging/reproducible.sh

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make check` builds and runs every test, `make check T=label` those of one label (a unit's name, a component's type, a file
+# of tests/api or tests/interop). See tests/README.md.
+T ?=
+
+CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check)
+CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
+UNIT_SRC := $(wildcard tests/unit/*.c)
+UNIT := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
+SHIM := $(BUILD)/tests/fault.so
+
+.PHONY: check tests sanitize sanitize-address sanitize-thread layers measure format format-check bench fault
+tests: $(UNIT) $(SHIM)
+
+# The archives once more: a room's hook may be defined in another one's archive.
+$(UNIT): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libkernel.a $(BUILD)/libproto.a $(BUILD)/lib/libdavit-sdk.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $^ $(CHECK_LIBS) $(KERNEL_LIBS)
+
+$(BUILD)/tests/unit/%.o: tests/unit/%.c | proto-headers
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(KERNEL_CFLAGS) $(CHECK_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(SHIM): tests/fault/shim.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -std=gnu11 -g -O2 $(WARN) -fPIC -shared -o $@ $< -ldl -pthread
+
+-include $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%.d)
+
+check: all sdk tests $(VENV)/.stamp $(NODE)/.stamp
+	@BUILD=$(BUILD) $(VENV)/bin/python tests/run.py $(T)
+
+# The same tests with the sanitizers' eyes; a finding ends the process that has it, which fails its test. What measures time,
+# memory or the tree itself has no place here.
+SANITIZE_FLAGS := OPT=-O1 HARDEN=-fstack-protector-strong
+sanitize: sanitize-address sanitize-thread
+sanitize-address: $(VENV)/.stamp $(NODE)/.stamp
+	$(MAKE) BUILD=build-asan SANITIZE=address,undefined $(SANITIZE_FLAGS) all sdk tests
+	@BUILD=build-asan SANITIZE=address $(VENV)/bin/python tests/run.py $(T)
+sanitize-thread: $(VENV)/.stamp $(NODE)/.stamp
+	$(MAKE) BUILD=build-tsan SANITIZE=thread $(SANITIZE_FLAGS) all sdk tests
+	@BUILD=build-tsan SANITIZE=thread $(VENV)/bin/python tests/run.py $(T)
+
+layers:
+	@python3 tests/tools/layers.py
+measure: $(VENV)/.stamp
+	@$(VENV)/bin/python tests/tools/measure.py
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+format-check:
+	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
+
+# Every n there is, where `make check` takes a stride.
+fault: all tests $(VENV)/.stamp
+	@BUILD=$(BUILD) FAULT_STRIDE=1 $(VENV)/bin/python -m pytest -q -rs tests/fault
+
+# DAPRD=path puts the same load on Dapr's sidecar as well.
+BARE := $(BUILD)/tests/bare_mhd $(BUILD)/tests/bare_nghttp2
+$(BUILD)/tests/bare_mhd: tests/bench/bare_mhd.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE $(CFLAGS) $(LDFLAGS) -pie -o $@ $< $(shell $(PKG_CONFIG) --libs libmicrohttpd)
+$(BUILD)/tests/bare_nghttp2: tests/bench/bare_nghttp2.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE $(CFLAGS) $(LDFLAGS) -pie -o $@ $< $(shell $(PKG_CONFIG) --libs libnghttp2)
+bench: all $(BARE)
+	@BUILD=$(BUILD) DAPRD="$(DAPRD)" python3 tests/bench/bench.py
