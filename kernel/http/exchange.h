@@ -34,6 +34,8 @@ struct http_exchange {
 	struct str scheme, authority; /* authority: the Host field's value in HTTP/1 */
 	const struct http_field *fields;
 	size_t nfields;
+	const struct http_field *trailers; /* behind the body, once http_read answered 0 */
+	size_t ntrailers;
 	int64_t content_length; /* -1: not told (chunked, or HTTP/2 without it); 0: no body */
 	int64_t started_ns;	/* base/clock.h: when its first byte was looked at */
 	struct str peer;	/* "127.0.0.1:4711", "[::1]:4711" or "unix" */

@@ -19,7 +19,8 @@ struct http_server_options {
 	void *ctx;
 	size_t header_limit;	   /* bytes of request line and fields; beyond: 431, or HTTP/2's refusal */
 	int header_timeout_ms;	   /* from the first byte (or accept) to the end of the fields; 10 s */
-	int idle_body_timeout_ms;  /* a body that stands still closes the connection; 60 s */
+	int idle_body_timeout_ms;  /* a body that is waited for and stands still ends the connection; 0: never */
+	int stall_timeout_ms;	   /* what is to be sent and not taken for so long ends connection or stream; 0: never */
 	int keep_alive_ms;	   /* an idle connection is closed; 0: never */
 	int connection_limit;	   /* of the process; beyond it a 503 and close; 10,000 */
 	int stream_limit;	   /* HTTP/2 streams a connection; 1,000 */
