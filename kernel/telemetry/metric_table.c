@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "telemetry/metric_table.h"
+
+const double metric_latency_buckets[] = { 1,   2,   3,	 4,   5,   6,	 8,    10,   13,    16,	   20,	  25,
+					  30,  40,  50,	 65,  80,  100,	 130,  160,  200,   250,   300,	  400,
+					  500, 650, 800, 1e3, 2e3, 5e3, 10e3, 20e3, 50e3, 100e3 };
+const double metric_size_buckets[] = { 1 << 10, 2 << 10,  4 << 10,  16 << 10,  64 << 10, 256 << 10, 1 << 20,
+				       4 << 20, 16 << 20, 64 << 20, 256 << 20, 1 << 30,	 4294967296.0 };
+const double metric_ratio_buckets[] = { 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1, 1.5, 2 };
+
+#define COUNT(a) (sizeof(a) / sizeof(*(a)))
+const size_t metric_nlatency_buckets = COUNT(metric_latency_buckets);
+const size_t metric_nsize_buckets = COUNT(metric_size_buckets);
+const size_t metric_nratio_buckets = COUNT(metric_ratio_buckets);
+
+#define HTTP_SERVER "app_id,method,path,status"
+#define COMPONENT "app_id,component,namespace,operation,success"
+
+#define COUNTER METRIC_COUNTER, METRIC_NUMBER
+#define MS METRIC_HISTOGRAM, METRIC_MS
+#define BYTES METRIC_HISTOGRAM, METRIC_BYTES
+
+const struct metric_about metric_table[METRIC_TABLE_SIZE] = {
+	[METRIC_HTTP_SERVER_REQUEST_BYTES] = { "dapr_http_server_request_bytes",
+		"Bytes of request bodies received by the HTTP API, as announced by Content-Length.", BYTES, 0, "app_id" },
+	[METRIC_HTTP_SERVER_RESPONSE_BYTES] = { "dapr_http_server_response_bytes",
+		"Bytes of response bodies sent by the HTTP API.", BYTES, 0, "app_id" },
+	[METRIC_HTTP_SERVER_LATENCY] = { "dapr_http_server_latency",
+		"Milliseconds the HTTP API took to answer a request.", MS, 0, HTTP_SERVER },
+	[METRIC_HTTP_SERVER_REQUEST_COUNT] = { "dapr_http_server_request_count",
+		"Requests that the HTTP API processed.", COUNTER, 0, HTTP_SERVER },
+	[METRIC_HTTP_SERVER_RESPONSE_COUNT] = { "dapr_http_server_response_count",
+		"Responses that the HTTP API sent.", COUNTER, METRIC_HIGH_ONLY, HTTP_SERVER },
+	[METRIC_HTTP_CLIENT_SENT_BYTES] = { "dapr_http_client_sent_bytes",
+		"Bytes of request bodies sent to the application over HTTP.", BYTES, 0, HTTP_SERVER },
+	[METRIC_HTTP_CLIENT_RECEIVED_BYTES] = { "dapr_http_client_received_bytes",
+		"Bytes of response bodies received from the application over HTTP, errors included.", BYTES, 0,
+		"app_id" },
+	[METRIC_HTTP_CLIENT_LATENCY] = { "dapr_http_client_roundtrip_latency",
+		"Milliseconds until the application had answered a request over HTTP.", MS, 0, HTTP_SERVER },
+	[METRIC_HTTP_CLIENT_COUNT] = { "dapr_http_client_completed_count",
+		"Requests to the application over HTTP that were completed.", COUNTER, 0, HTTP_SERVER },
+	[METRIC_HTTP_PROBE_LATENCY] = { "dapr_http_healthprobes_roundtrip_latency",
+		"Milliseconds until the application had answered a health probe over HTTP.", MS, 0, "app_id,status" },
+	[METRIC_HTTP_PROBE_COUNT] = { "dapr_http_healthprobes_completed_count",
+		"Health probes of the application over HTTP that were completed.", COUNTER, 0, "app_id,status" },
+	[METRIC_GRPC_SERVER_RECEIVED_BYTES] = { "dapr_grpc_io_server_received_bytes_per_rpc",
+		"Bytes of messages received per call of the gRPC API.", BYTES, 0, "app_id,grpc_server_method" },
+	[METRIC_GRPC_SERVER_SENT_BYTES] = { "dapr_grpc_io_server_sent_bytes_per_rpc",
+		"Bytes of messages sent per call of the gRPC API.", BYTES, 0, "app_id,grpc_server_method" },
+	[METRIC_GRPC_SERVER_LATENCY] = { "dapr_grpc_io_server_server_latency",
+		"Milliseconds the gRPC API took for a call.", MS, 0, "app_id,grpc_server_method,grpc_server_status" },
+	[METRIC_GRPC_SERVER_COUNT] = { "dapr_grpc_io_server_completed_rpcs",
+		"Calls of the gRPC API by method and status.", COUNTER, 0,
+		"app_id,grpc_server_method,grpc_server_status" },
+	[METRIC_GRPC_CLIENT_SENT_BYTES] = { "dapr_grpc_io_client_sent_bytes_per_rpc",
+		"Bytes of messages sent per gRPC call to another server.", BYTES, 0, "app_id,grpc_client_method" },
+	[METRIC_GRPC_CLIENT_RECEIVED_BYTES] = { "dapr_grpc_io_client_received_bytes_per_rpc",
+		"Bytes of messages received per gRPC call to another server.", BYTES, 0, "app_id,grpc_client_method" },
+	[METRIC_GRPC_CLIENT_LATENCY] = { "dapr_grpc_io_client_roundtrip_latency",
+		"Milliseconds until a gRPC call to another server had ended.", MS, 0,
+		"app_id,grpc_client_method,grpc_client_status" },
+	[METRIC_GRPC_CLIENT_COUNT] = { "dapr_grpc_io_client_completed_rpcs",
+		"gRPC calls to other servers by method and status.", COUNTER, 0,
+		"app_id,grpc_client_method,grpc_client_status" },
+	[METRIC_GRPC_PROBE_LATENCY] = { "dapr_grpc_io_healthprobes_roundtrip_latency",
+		"Milliseconds until the application had answered a health probe over gRPC.", MS, 0,
+		"app_id,grpc_client_status" },
+	[METRIC_GRPC_PROBE_COUNT] = { "dapr_grpc_io_healthprobes_completed_count",
+		"Health probes of the application over gRPC that were completed.", COUNTER, 0,
+		"app_id,grpc_client_status" },
+	[METRIC_STATE_LATENCY] = { "dapr_component_state_latencies",
+		"Milliseconds a state store took for an operation.", MS, 0, COMPONENT },
+	[METRIC_STATE_COUNT] = { "dapr_component_state_count", "Operations of state stores.", COUNTER, 0, COMPONENT },
+	[METRIC_SECRET_LATENCY] = { "dapr_component_secret_latencies",
+		"Milliseconds a secret store took for an operation.", MS, 0, COMPONENT },
+	[METRIC_SECRET_COUNT] = { "dapr_component_secret_count", "Operations of secret stores.", COUNTER, 0,
+		COMPONENT },
+	[METRIC_COMPONENT_LOADED] = { "dapr_runtime_component_loaded", "Components that were loaded.", COUNTER, 0,
+		"app_id" },
+	[METRIC_COMPONENT_INIT] = { "dapr_runtime_component_init_total", "Components that were initialized.", COUNTER,
+		0, "app_id,component" },
+	[METRIC_COMPONENT_INIT_FAIL] = { "dapr_runtime_component_init_fail_total",
+		"Components whose initialization failed.", COUNTER, 0, "app_id,component,componentName,reason" },
+	[METRIC_MTLS_INIT] = { "dapr_runtime_mtls_init_total", "Times that mutual TLS was set up.", COUNTER, 0,
+		"app_id" },
+	[METRIC_MTLS_INIT_FAIL] = { "dapr_runtime_mtls_init_fail_total", "Times that setting up mutual TLS failed.",
+		COUNTER, 0, "app_id,reason" },
+	[METRIC_MTLS_CERT_ROTATED] = { "dapr_runtime_mtls_workload_cert_rotated_total",
+		"Times that the workload's certificate was renewed.", COUNTER, 0, "app_id" },
+	[METRIC_MTLS_CERT_ROTATED_FAIL] = { "dapr_runtime_mtls_workload_cert_rotated_fail_total",
+		"Times that renewing the workload's certificate failed.", COUNTER, 0, "app_id,reason" },
+	[METRIC_ACL_APP_ALLOWED] = { "dapr_runtime_acl_app_policy_action_allowed_total",
+		"Requests that an application's rule of the access control policy allowed.", COUNTER, METRIC_FOREIGN,
+		"app_id,namespace,trustDomain" },
+	[METRIC_ACL_APP_BLOCKED] = { "dapr_runtime_acl_app_policy_action_blocked_total",
+		"Requests that an application's rule of the access control policy blocked.", COUNTER, METRIC_FOREIGN,
+		"app_id,namespace,trustDomain" },
+	[METRIC_ACL_GLOBAL_ALLOWED] = { "dapr_runtime_acl_global_policy_action_allowed_total",
+		"Requests that the default of the access control policy allowed.", COUNTER, METRIC_FOREIGN,
+		"app_id,namespace,trustDomain" },
+	[METRIC_ACL_GLOBAL_BLOCKED] = { "dapr_runtime_acl_global_policy_action_blocked_total",
+		"Requests that the default of the access control policy blocked.", COUNTER, METRIC_FOREIGN,
+		"app_id,namespace,trustDomain" },
+	[METRIC_ERROR_CODE] = { "dapr_error_code_total", "Errors that were answered, by code.", COUNTER,
+		METRIC_ERROR_CODES, "app_id,category,error_code" },
+	[METRIC_DAVIT_COMPONENT_INFO] = { "davit_component_info",
+		"1 for each component that is open, with the plugin it came from and its support tier.", METRIC_GAUGE,
+		METRIC_NUMBER, 0, "app_id,component,plugin,tier,type,version" },
+	[METRIC_DAVIT_SERIES_DROPPED] = { "davit_metric_series_dropped",
+		"Records that were not kept as the limit of metric series was reached.", COUNTER, 0, "app_id" },
+};

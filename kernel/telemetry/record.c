@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What happens, turned into the metrics that Dapr counts it in. */
+#include <stdlib.h>
+
+#include "base/banned.h"
+#include "base/error.h"
+#include "telemetry/metrics_inside.h"
+
+static double ms(int64_t ns)
+{
+	return (double)ns / 1e6;
+}
+
+static void count(struct metrics *m, int id, const struct str *labels)
+{
+	metrics_add(metrics_series(m, id, labels), 1);
+}
+
+static void observe(struct metrics *m, int id, const struct str *labels, double v)
+{
+	metrics_observe(metrics_series(m, id, labels), v);
+}
+
+static struct str number_text(int n, char text[16])
+{
+	int used = snprintf(text, 16, "%d", n);
+
+	return (struct str){ text, (size_t)used };
+}
+
+static struct str truth(int success)
+{
+	return success ? STR("true") : STR("false");
+}
+
+/* ---- HTTP ---- */
+
+static struct str method_label(const struct metrics *m, struct str method)
+{
+	static const char *const verbs[] = { "GET",  "PUT",	"POST",	   "PATCH", "DELETE",
+					     "HEAD", "OPTIONS", "CONNECT", "TRACE" };
+
+	if (m->exclude_verbs)
+		return STR("");
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+		if (str_is(method, verbs[i]))
+			return method;
+	return STR("UNKNOWN");
+}
+
+void metrics_http_done(struct metrics *m, struct str method, struct str path, int status, int64_t request_bytes,
+		       int64_t response_bytes, int64_t ns)
+{
+	char scratch[PATH_LABEL_MAX], text[16];
+
+	if (!m || !m->enabled)
+		return;
+	struct str labels[] = { method_label(m, method),
+				path_label(m->patterns, m->increased_cardinality, path, scratch),
+				number_text(status, text) };
+
+	count(m, METRIC_HTTP_SERVER_REQUEST_COUNT, labels);
+	observe(m, METRIC_HTTP_SERVER_LATENCY, labels, ms(ns));
+	count(m, METRIC_HTTP_SERVER_RESPONSE_COUNT, labels);
+	observe(m, METRIC_HTTP_SERVER_REQUEST_BYTES, NULL, (double)request_bytes);
+	observe(m, METRIC_HTTP_SERVER_RESPONSE_BYTES, NULL, (double)response_bytes);
+}
+
+/* A pattern's text is reduced once more, as Dapr does for its client. */
+static struct str client_path(const struct metrics *m, struct str path, char scratch[PATH_LABEL_MAX],
+			      char out[PATH_LABEL_MAX])
+{
+	struct str label = path_label(m->patterns, m->increased_cardinality, path, scratch);
+
+	return m->patterns || m->increased_cardinality ? path_reduce(label, out) : label;
+}
+
+void metrics_http_client_started(struct metrics *m, struct str method, struct str path, int64_t request_bytes)
+{
+	char scratch[PATH_LABEL_MAX], out[PATH_LABEL_MAX];
+
+	if (!m || !m->enabled)
+		return;
+	struct str labels[] = { method_label(m, method), client_path(m, path, scratch, out), STR("") };
+
+	observe(m, METRIC_HTTP_CLIENT_SENT_BYTES, labels, (double)request_bytes);
+}
+
+void metrics_http_client_done(struct metrics *m, struct str method, struct str path, int status,
+			      int64_t response_bytes, int64_t ns)
+{
+	char scratch[PATH_LABEL_MAX], out[PATH_LABEL_MAX], text[16];
+
+	if (!m || !m->enabled)
+		return;
+	struct str labels[] = { method_label(m, method), client_path(m, path, scratch, out), number_text(status, text) };
+
+	count(m, METRIC_HTTP_CLIENT_COUNT, labels);
+	observe(m, METRIC_HTTP_CLIENT_LATENCY, labels, ms(ns));
+	observe(m, METRIC_HTTP_CLIENT_RECEIVED_BYTES, NULL, (double)response_bytes);
+}
+
+void metrics_http_probe_done(struct metrics *m, int status, int64_t ns)
+{
+	char text[16];
+	struct str label = number_text(status, text);
+
+	count(m, METRIC_HTTP_PROBE_COUNT, &label);
+	observe(m, METRIC_HTTP_PROBE_LATENCY, &label, ms(ns));
+}
+
+/* ---- gRPC ---- */
+
+void metrics_grpc_stream_done(struct metrics *m, struct str method, int code, int64_t ns)
+{
+	struct str labels[] = { method, str_of(error_code_name(code)) };
+
+	count(m, METRIC_GRPC_SERVER_COUNT, labels);
+	observe(m, METRIC_GRPC_SERVER_LATENCY, labels, ms(ns));
+}
+
+void metrics_grpc_done(struct metrics *m, struct str method, int code, int64_t request_bytes, int64_t response_bytes,
+		       int64_t ns)
+{
+	metrics_grpc_stream_done(m, method, code, ns);
+	observe(m, METRIC_GRPC_SERVER_RECEIVED_BYTES, &method, (double)request_bytes);
+	observe(m, METRIC_GRPC_SERVER_SENT_BYTES, &method, code == ERROR_OK ? (double)response_bytes : 0);
+}
+
+void metrics_grpc_client_done(struct metrics *m, struct str method, int code, int64_t request_bytes,
+			      int64_t response_bytes, int64_t ns)
+{
+	struct str labels[] = { method, str_of(error_code_name(code)) };
+
+	count(m, METRIC_GRPC_CLIENT_COUNT, labels);
+	observe(m, METRIC_GRPC_CLIENT_LATENCY, labels, ms(ns));
+	observe(m, METRIC_GRPC_CLIENT_SENT_BYTES, &method, (double)request_bytes);
+	observe(m, METRIC_GRPC_CLIENT_RECEIVED_BYTES, &method, code == ERROR_OK ? (double)response_bytes : 0);
+}
+
+void metrics_grpc_probe_done(struct metrics *m, int code, int64_t ns)
+{
+	struct str label = str_of(error_code_name(code));
+
+	count(m, METRIC_GRPC_PROBE_COUNT, &label);
+	observe(m, METRIC_GRPC_PROBE_LATENCY, &label, ms(ns));
+}
+
+/* ---- Components ---- */
+
+/* Dapr leaves out the latency where it rounds to 0 ms; ours are fractions, and no operation takes none. */
+static void component_done(struct metrics *m, int count_id, int latency_id, struct str component,
+			   struct str operation, int success, int64_t ns)
+{
+	struct str labels[] = { component, operation, truth(success) };
+
+	count(m, count_id, labels);
+	if (ns > 0)
+		observe(m, latency_id, labels, ms(ns));
+}
+
+void metrics_state_done(struct metrics *m, struct str component, struct str operation, int success, int64_t ns)
+{
+	component_done(m, METRIC_STATE_COUNT, METRIC_STATE_LATENCY, component, operation, success, ns);
+}
+
+void metrics_secret_done(struct metrics *m, struct str component, struct str operation, int success, int64_t ns)
+{
+	component_done(m, METRIC_SECRET_COUNT, METRIC_SECRET_LATENCY, component, operation, success, ns);
+}
+
+void metrics_component_loaded(struct metrics *m)
+{
+	count(m, METRIC_COMPONENT_LOADED, NULL);
+}
+
+void metrics_component_init(struct metrics *m, struct str type)
+{
+	count(m, METRIC_COMPONENT_INIT, &type);
+}
+
+void metrics_component_init_failed(struct metrics *m, struct str type, struct str reason, struct str name)
+{
+	struct str labels[] = { type, name, reason };
+
+	count(m, METRIC_COMPONENT_INIT_FAIL, labels);
+}
+
+void metrics_component_info(struct metrics *m, struct str name, struct str type, struct str version, struct str plugin,
+			    struct str tier, int open)
+{
+	struct str labels[] = { name, plugin, tier, type, version };
+
+	metrics_set(metrics_series(m, METRIC_DAVIT_COMPONENT_INFO, labels), open);
+}
+
+void metrics_error_code(struct metrics *m, struct str code, struct str category)
+{
+	struct str labels[] = { category, code };
+
+	if (code.n && category.n)
+		count(m, METRIC_ERROR_CODE, labels);
+}
