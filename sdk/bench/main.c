@@ -17,7 +17,7 @@ struct arguments {
 	struct davit_str absent[MANY];
 	size_t nprops, nsecrets, nabsent;
 	const char *open_fails;
-	int rate, threads, verbose, quick;
+	int rate, threads, verbose, quick, dialogue;
 };
 
 static const char usage[] =
@@ -29,6 +29,7 @@ static const char usage[] =
 	"  -f TEXT              opening must fail, and the message contain TEXT\n"
 	"  -q                   without what has to wait for time to pass\n"
 	"  -r SECONDS           measure instead, on -j THREADS (8)\n"
+	"  -i                   do what standard input says instead, see dialogue.c\n"
 	"  -v                   show what the plugin logs\n";
 
 static int pair(struct davit_pair *list, size_t *n, char *text)
@@ -55,7 +56,7 @@ static int parse(int argc, char **argv, struct arguments *a)
 	int c, bad = 0;
 
 	a->threads = 8;
-	while ((c = getopt(argc, argv, "t:p:s:a:f:qr:j:v")) != -1) {
+	while ((c = getopt(argc, argv, "t:p:s:a:f:qir:j:v")) != -1) {
 		switch (c) {
 		case 't': a->type = optarg; break;
 		case 'p': bad |= pair(a->props, &a->nprops, optarg); break;
@@ -67,6 +68,7 @@ static int parse(int argc, char **argv, struct arguments *a)
 			break;
 		case 'f': a->open_fails = optarg; break;
 		case 'q': a->quick = 1; break;
+		case 'i': a->dialogue = 1; break;
 		case 'r': a->rate = (int)strtol(optarg, NULL, 10); break;
 		case 'j': a->threads = (int)strtol(optarg, NULL, 10); break;
 		case 'v': a->verbose = 1; break;
@@ -109,6 +111,10 @@ static void run(struct host *h, const struct arguments *a)
 {
 	struct call c;
 
+	if (a->dialogue) {
+		dialogue_state(h);
+		return;
+	}
 	if (a->rate > 0) {
 		rate_state(h, a->rate, a->threads);
 		return;
