@@ -128,9 +128,14 @@ static void add_field(struct buf *b, const char *name, struct str value)
 
 void log_lines(enum log_level l, const char *scope, struct str msg)
 {
+	log_with(l, scope, NULL, 0, msg);
+}
+
+void log_with(enum log_level l, const char *scope, const struct log_field *fields, size_t nfields, struct str msg)
+{
 	struct buf b = buf_init();
 	char when[CLOCK_TEXT];
-	size_t n, at = 0;
+	size_t n, at = 0, i;
 	ssize_t wrote;
 
 	if (!log_enabled(l))
@@ -141,6 +146,8 @@ void log_lines(enum log_level l, const char *scope, struct str msg)
 	add_field(&b, "msg", msg);
 	if (logger.app_id[0])
 		add_field(&b, "app_id", str_of(logger.app_id));
+	for (i = 0; i < nfields; i++)
+		add_field(&b, fields[i].name, fields[i].value);
 	add_field(&b, "instance", str_of(logger.instance));
 	add_field(&b, "scope", str_of(scope));
 	add_field(&b, "type", STR("log"));

@@ -22,6 +22,13 @@ int log_level_of(struct str word, enum log_level *ret_level); /* "debug info war
 const char *log_level_name(enum log_level l);
 int log_enabled(enum log_level l);
 void log_write(enum log_level l, const char *scope, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+struct log_field {
+	const char *name;
+	struct str value;
+};
+
+/* With fields of its own beside the usual ones; names sorted by the caller. */
+void log_with(enum log_level l, const char *scope, const struct log_field *fields, size_t n, struct str msg);
 void log_lines(enum log_level l, const char *scope, struct str msg); /* msg as it is, of any length */
 
 /* A source file names its scope once: #define LOG_SCOPE "dapr.runtime" */

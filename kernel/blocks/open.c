@@ -148,7 +148,7 @@ static struct error add_secrets(struct blocks *b, struct opened *o)
 
 static struct error find_type(struct blocks *b, const struct component *c, struct component_type **ret_type)
 {
-	struct component_type *t;
+	struct component_type *t = NULL;
 	struct str why;
 
 	t = registry_find(b->o.registry, c->type, c->version, b->arena, &why);
@@ -213,7 +213,7 @@ static struct error open_component(struct one *one, struct opened *o)
 	struct blocks *b = one->all->b;
 	const struct component *c = o->resource;
 	const struct davit_pair *props;
-	struct component_type *t;
+	struct component_type *t = NULL;
 	struct str why;
 	struct error e;
 	size_t n;

@@ -10,7 +10,7 @@
 #include "base/duration.h"
 #include "base/log.h"
 #include "base/quantity.h"
-#include "main/version.h"
+#include "base/version.h"
 
 /* LIST: CSV, repeated; PATHS: as LIST, but its environment variable separates by colons. */
 enum flag_type { STRING, BOOL, INT, UINT, DURATION, BYTES, LIST, PATHS };

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The metadata API over HTTP (https://docs.dapr.io/reference/api/metadata_api/). */
+#include "api/handlers.h"
+#include "api/metadata.h"
+#include "base/banned.h"
+#include "base/buf.h"
+#include "base/jstream.h"
+#include "base/version.h"
+
+static void put_pair(struct buf *b, const char *name, struct str value)
+{
+	if (value.n == 0)
+		return;
+	if (b->p[b->n - 1] != '{')
+		buf_addc(b, ',');
+	buf_printf(b, "\"%s\":", name);
+	jstream_put_html(b, value);
+}
+
+static void put_number(struct buf *b, const char *name, int value)
+{
+	if (value == 0)
+		return;
+	if (b->p[b->n - 1] != '{')
+		buf_addc(b, ',');
+	buf_printf(b, "\"%s\":%d", name, value);
+}
+
+static void put_list(struct buf *b, const char *name, const struct str *list, size_t n)
+{
+	size_t i;
+
+	if (n == 0)
+		return;
+	buf_printf(b, ",\"%s\":[", name);
+	for (i = 0; i < n; i++) {
+		if (i > 0)
+			buf_addc(b, ',');
+		jstream_put_html(b, list[i]);
+	}
+	buf_addc(b, ']');
+}
+
+static void put_components(struct buf *b, const struct metadata *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->ncomponents; i++) {
+		const struct metadata_component *c = &m->components[i];
+
+		buf_adds(b, i ? STR(",{") : STR(",\"components\":[{"));
+		put_pair(b, "name", c->name);
+		put_pair(b, "type", c->type);
+		put_pair(b, "version", c->version);
+		put_list(b, "capabilities", c->capabilities, c->ncapabilities);
+		buf_addc(b, '}');
+	}
+	if (m->ncomponents > 0)
+		buf_addc(b, ']');
+}
+
+static void put_extended(struct buf *b, const struct metadata *m)
+{
+	size_t i;
+
+	buf_lit(b, ",\"extended\":{");
+	for (i = 0; i < m->nextended; i++) {
+		if (i > 0)
+			buf_addc(b, ',');
+		jstream_put_html(b, m->extended[i].key);
+		buf_addc(b, ':');
+		jstream_put_html(b, m->extended[i].value);
+	}
+	buf_addc(b, '}');
+}
+
+static void put_app(struct buf *b, const struct api *api)
+{
+	buf_lit(b, ",\"appConnectionProperties\":{");
+	put_number(b, "port", api->app.port);
+	put_pair(b, "protocol", api->app.protocol);
+	put_pair(b, "channelAddress", api->app.channel_address);
+	put_number(b, "maxConcurrency", api->app.max_concurrency);
+	if (api->app.health) {
+		buf_lit(b, ",\"health\":{");
+		put_pair(b, "healthCheckPath", api->app.health_path);
+		put_pair(b, "healthProbeInterval", api->app.health_interval);
+		put_pair(b, "healthProbeTimeout", api->app.health_timeout);
+		put_number(b, "healthThreshold", api->app.health_threshold);
+		buf_addc(b, '}');
+	}
+	buf_addc(b, '}');
+}
+
+void metadata_http_get(struct request *r)
+{
+	struct buf b = buf_in(r->arena);
+	struct metadata m;
+
+	metadata_read(r->api, r->arena, &m);
+	buf_addc(&b, '{');
+	put_pair(&b, "id", r->api->app_id);
+	put_pair(&b, "runtimeVersion", STR(DAPR_LEVEL));
+	put_list(&b, "enabledFeatures", m.features, m.nfeatures);
+	put_components(&b, &m);
+	put_extended(&b, &m);
+	put_app(&b, r->api);
+	/* Until the actor runtime is there it is what Dapr's is without a placement service. */
+	buf_lit(&b, ",\"actorRuntime\":{\"runtimeStatus\":\"DISABLED\",\"hostReady\":false,"
+		    "\"placement\":\"placement: disconnected\"}}\n");
+	request_json(r, 200, buf_str(&b));
+}
+
+void metadata_http_put(struct request *r)
+{
+	struct error e;
+	struct str body;
+
+	if (!request_raw_body(r, &body))
+		return;
+	if (metadata_put(r->api, r->params[0], body) == 0) {
+		request_empty(r);
+		return;
+	}
+	e = error_new(r->arena, ERROR_RESOURCE_EXHAUSTED, "ERR_BODY_READ",
+		      "failed to read request body: at most 1000 keys of 64 KiB are kept");
+	e.http = 400;
+	request_fail(r, &e);
+}
