@@ -11,7 +11,6 @@
 #include "telemetry/metrics_inside.h"
 
 #define DEFAULT_SERIES 10000
-#define KEY_MAX (sizeof(uint32_t) + METRIC_LABELS_MAX * (LABEL_MAX + 1))
 
 /* ---- Definitions ---- */
 
@@ -100,6 +99,7 @@ static int def_rules(struct arena *a, struct metric_def *d, const struct metrics
 				continue;
 			struct metric_rewrite *w = arena_zalloc(a, sizeof(*w));
 
+			d->rewritten = 1;
 			w->regex = regex_new(a, rule->regex, &why);
 			w->replacement = arena_str(a, rule->replacement);
 			if (!w->regex) {
@@ -117,29 +117,38 @@ static int def_rules(struct arena *a, struct metric_def *d, const struct metrics
 	return 0;
 }
 
-/* A value as it may stand in a label, appended with a NUL; 0 or the bytes it took. */
-static size_t put_value(const struct metric_label *l, struct str value, char *to)
+/* A value as it may stand in a label, with a NUL behind it; the bytes it took. */
+static size_t put_plain(struct str value, char *to)
 {
-	struct buf b[2] = { buf_init(), buf_init() };
-	int in = 0;
-	size_t n;
+	size_t n = value.n < LABEL_MAX ? value.n : LABEL_MAX;
 
-	for (const struct metric_rewrite *w = l->rewrites; w && value.n; w = w->next) {
-		struct buf *out = &b[in ^= 1];
-
-		buf_drop(out, out->n);
-		if (regex_replace(w->regex, out, value, w->replacement) < 0)
-			value = STR("_"); /* no memory: any text, so long as it is none that a client chose */
-		else
-			value = buf_str(out);
-	}
-	n = value.n < LABEL_MAX ? value.n : LABEL_MAX;
 	for (size_t i = 0; i < n; i++)
 		to[i] = (char)(value.p[i] >= ' ' && value.p[i] <= '~' ? value.p[i] : '_');
 	to[n] = 0;
+	return n + 1;
+}
+
+static size_t put_rewritten(const struct metric_rewrite *w, struct str value, char *to)
+{
+	struct buf b[2] = { buf_init(), buf_init() };
+	size_t n;
+
+	for (int in = 0; w && value.n; w = w->next, in ^= 1) {
+		buf_drop(&b[in], b[in].n);
+		if (regex_replace(w->regex, &b[in], value, w->replacement) < 0)
+			value = STR("_"); /* no memory: any text, so long as it is none that a client chose */
+		else
+			value = buf_str(&b[in]);
+	}
+	n = put_plain(value, to);
 	buf_free(&b[0]);
 	buf_free(&b[1]);
-	return n + 1;
+	return n;
+}
+
+static size_t put_value(const struct metric_label *l, struct str value, char *to)
+{
+	return l->rewrites ? put_rewritten(l->rewrites, value, to) : put_plain(value, to);
 }
 
 /* The labels of a list, sorted by its author; ours get their values. foreign: none are ours. */
@@ -240,27 +249,47 @@ static struct metric_series *series_add(struct metrics *m, struct metric_def *d,
 	return s ? s : m->dropped;
 }
 
-struct metric_series *metrics_series(struct metrics *m, int id, const struct str *labels)
+static struct metric_def *def_recorded(struct metrics *m, int id)
 {
-	char key[KEY_MAX];
-	size_t n = sizeof(uint32_t);
-	uint32_t number = (uint32_t)id;
-	struct metric_def *d;
-	struct metric_series *s;
-
-	if (!m || id < 0 || (size_t)id >= atomic_load_explicit(&m->ndefs, memory_order_acquire) ||
-	    !m->defs[id]->recorded)
+	if (!m || id < 0 || (size_t)id >= atomic_load_explicit(&m->ndefs, memory_order_acquire))
 		return NULL;
-	d = m->defs[id];
-	memcpy(key, &number, sizeof(number)); /* so that equal labels of two metrics hash apart */
+	return m->defs[id]->recorded ? m->defs[id] : NULL;
+}
+
+void metrics_key(struct metrics *m, int id, const struct str *labels, struct metric_key *ret)
+{
+	const struct metric_def *d = m->defs[id];
+
+	ret->n = 0;
 	for (size_t i = 0; i < d->nlabels; i++)
 		if (!d->labels[i].fixed.p)
-			n += put_value(&d->labels[i], *labels++, key + n);
-	uint64_t hash = map_hash((struct str){ key, n });
-	struct str values = { key + sizeof(uint32_t), n - sizeof(uint32_t) };
+			ret->n += put_value(&d->labels[i], *labels++, ret->text + ret->n);
+	ret->hash = map_hash((struct str){ ret->text, ret->n });
+}
+
+struct metric_series *metrics_find(struct metrics *m, int id, const struct metric_key *key)
+{
+	struct metric_def *d = def_recorded(m, id);
+	struct str values = { key->text, key->n };
+	struct metric_series *s;
+
+	if (!d)
+		return NULL;
+	/* So that equal labels of two metrics lie in two chains. */
+	uint64_t hash = key->hash + (uint64_t)id * 0x9e3779b97f4a7c15u;
 
 	s = chain_find(atomic_load_explicit(&m->chains[hash % METRICS_CHAINS], memory_order_acquire), d, values, hash);
 	return s ? s : series_add(m, d, values, hash);
+}
+
+struct metric_series *metrics_series(struct metrics *m, int id, const struct str *labels)
+{
+	struct metric_key key;
+
+	if (!def_recorded(m, id))
+		return NULL;
+	metrics_key(m, id, labels, &key);
+	return metrics_find(m, id, &key);
 }
 
 /* ---- Recording ---- */
@@ -419,7 +448,7 @@ static int name_valid(struct str s, int colon)
 }
 
 /* The whole list with app_id and namespace sorted in; p NULL: it is not valid. */
-static struct str labels_with_ours(struct str list, char text[KEY_MAX])
+static struct str labels_with_ours(struct str list, char text[METRIC_KEY_MAX])
 {
 	struct str names[METRIC_LABELS_MAX], part;
 	size_t n = 2, used = 0;
@@ -487,7 +516,7 @@ static struct metric_def *def_of_others(struct metrics *m, struct str name, stru
 int metrics_define(struct metrics *m, struct str name, struct str help, enum metric_kind kind, enum metric_unit unit,
 		   struct str labels)
 {
-	char text[KEY_MAX];
+	char text[METRIC_KEY_MAX];
 	struct str all;
 	size_t n, i;
 	int id = -1;

@@ -29,7 +29,8 @@ struct metric_def {
 	struct str name, help;
 	enum metric_kind kind;
 	enum metric_unit unit;
-	int recorded; /* 0: the options leave it out */
+	int recorded;  /* 0: the options leave it out */
+	int rewritten; /* a label has rules of its own: its key is nobody else's */
 	size_t nlabels;
 	struct metric_label labels[METRIC_LABELS_MAX];
 	const double *bounds;
@@ -50,6 +51,15 @@ struct metric_series {
 	atomic_llong bucket[]; /* def->nbounds + 1, each for itself */
 };
 
+/* The given label values of a series, for one or more metrics with the same labels. */
+#define METRIC_KEY_MAX (METRIC_LABELS_MAX * (LABEL_MAX + 1))
+
+struct metric_key {
+	uint64_t hash;
+	size_t n;
+	char text[METRIC_KEY_MAX];
+};
+
 struct metrics {
 	struct arena *arena; /* definitions; changed under lock */
 	int enabled, increased_cardinality, exclude_verbs;
@@ -66,6 +76,10 @@ struct metrics {
 	_Atomic(struct metric_series *) chains[METRICS_CHAINS];
 	struct metric_series *dropped;
 };
+
+/* metrics_series() in two steps: the key as the metric id wants it, and the series of any metric with that key. */
+void metrics_key(struct metrics *m, int id, const struct str *labels, struct metric_key *ret);
+struct metric_series *metrics_find(struct metrics *m, int id, const struct metric_key *key);
 
 /* Families that are read when somebody asks (process.c), sorted. */
 void process_metrics_write(struct buf *b);

@@ -21,11 +21,25 @@ static void observe(struct metrics *m, int id, const struct str *labels, double 
 	metrics_observe(metrics_series(m, id, labels), v);
 }
 
+/* Metrics that count the same thing have the same labels; the key is made once unless rules tell them apart. */
+static void keys(struct metrics *m, const int *ids, size_t n, const struct str *labels, struct metric_series **ret)
+{
+	struct metric_key key;
+
+	for (size_t i = 0; i < n; i++) {
+		if (i == 0 || m->defs[ids[i]]->rewritten || m->defs[ids[i - 1]]->rewritten)
+			metrics_key(m, ids[i], labels, &key);
+		ret[i] = metrics_find(m, ids[i], &key);
+	}
+}
+
 static struct str number_text(int n, char text[16])
 {
-	int used = snprintf(text, 16, "%d", n);
+	char *p = text + 16;
 
-	return (struct str){ text, (size_t)used };
+	for (unsigned v = n < 0 ? 0 : (unsigned)n; p == text + 16 || v; v /= 10)
+		*--p = (char)('0' + v % 10);
+	return (struct str){ p, (size_t)(text + 16 - p) };
 }
 
 static struct str truth(int success)
@@ -59,9 +73,14 @@ void metrics_http_done(struct metrics *m, struct str method, struct str path, in
 				path_label(m->patterns, m->increased_cardinality, path, scratch),
 				number_text(status, text) };
 
-	count(m, METRIC_HTTP_SERVER_REQUEST_COUNT, labels);
-	observe(m, METRIC_HTTP_SERVER_LATENCY, labels, ms(ns));
-	count(m, METRIC_HTTP_SERVER_RESPONSE_COUNT, labels);
+	static const int ids[] = { METRIC_HTTP_SERVER_REQUEST_COUNT, METRIC_HTTP_SERVER_LATENCY,
+				   METRIC_HTTP_SERVER_RESPONSE_COUNT };
+	struct metric_series *series[3];
+
+	keys(m, ids, 3, labels, series);
+	metrics_add(series[0], 1);
+	metrics_observe(series[1], ms(ns));
+	metrics_add(series[2], 1);
 	observe(m, METRIC_HTTP_SERVER_REQUEST_BYTES, NULL, (double)request_bytes);
 	observe(m, METRIC_HTTP_SERVER_RESPONSE_BYTES, NULL, (double)response_bytes);
 }
@@ -153,10 +172,15 @@ static void component_done(struct metrics *m, int count_id, int latency_id, stru
 			   struct str operation, int success, int64_t ns)
 {
 	struct str labels[] = { component, operation, truth(success) };
+	const int ids[] = { count_id, latency_id };
+	struct metric_series *series[2];
 
-	count(m, count_id, labels);
+	if (!m || !m->enabled)
+		return;
+	keys(m, ids, ns > 0 ? 2 : 1, labels, series);
+	metrics_add(series[0], 1);
 	if (ns > 0)
-		observe(m, latency_id, labels, ms(ns));
+		metrics_observe(series[1], ms(ns));
 }
 
 void metrics_state_done(struct metrics *m, struct str component, struct str operation, int success, int64_t ns)
