@@ -26,7 +26,7 @@ static void answer(struct call *c)
 	call_release(c);
 }
 
-void dialogue_state(struct host *h)
+void dialogue(struct host *h)
 {
 	char *line = NULL, *rest, *verb, *key, *word;
 	size_t room = 0;
@@ -39,7 +39,11 @@ void dialogue_state(struct host *h)
 		key = strsep(&rest, " ");
 		if (key == NULL)
 			continue;
-		if (strcmp(verb, "get") == 0) {
+		if (strcmp(verb, "get") == 0 && h->component->block == DAVIT_BLOCK_SECRETS) {
+			secret_get(h, &c, davit_str(key));
+		} else if (h->component->block != DAVIT_BLOCK_STATE) {
+			continue;
+		} else if (strcmp(verb, "get") == 0) {
 			state_get(h, &c, key);
 		} else if (strcmp(verb, "del") == 0) {
 			state_del(h, &c, key, 0, NULL);

@@ -112,7 +112,7 @@ static void run(struct host *h, const struct arguments *a)
 	struct call c;
 
 	if (a->dialogue) {
-		dialogue_state(h);
+		dialogue(h);
 		return;
 	}
 	if (a->rate > 0) {

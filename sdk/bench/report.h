@@ -14,7 +14,8 @@ void suite_state(struct host *h);
 void suite_state_time(struct host *h);
 void suite_state_many(struct host *h);
 void suite_state_load(struct host *h);
-void dialogue_state(struct host *h); /* see dialogue.c */
+void dialogue(struct host *h); /* see dialogue.c */
+davit_status secret_get(struct host *h, struct call *ret_call, struct davit_str name);
 void rate_state(struct host *h, int seconds, int threads);
 /* expected: pairs of "name/key" and value; absent: names. */
 void suite_secrets(struct host *h, const struct davit_pair *expected, size_t n, const struct davit_str *absent,

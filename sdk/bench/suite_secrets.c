@@ -12,6 +12,11 @@ static davit_status run(struct host *h, struct call *ret_call, davit_op *op, str
 	return call_run(ret_call, op, &in);
 }
 
+davit_status secret_get(struct host *h, struct call *ret_call, struct davit_str name)
+{
+	return run(h, ret_call, (davit_op *)((const struct davit_secrets_ops *)h->component->ops)->get, name);
+}
+
 static int has(const struct call *c, struct davit_str name, struct davit_str key, struct davit_str value)
 {
 	size_t i;
@@ -63,14 +68,14 @@ void suite_secrets(struct host *h, const struct davit_pair *expected, size_t n, 
 		report(run(h, &all, (davit_op *)ops->bulk_get, davit_str("")) == DAVIT_OK, &all, "all secrets are read");
 	for (i = 0; i < n; i++) {
 		split(expected[i].key, buffer, sizeof(buffer), &name, &key);
-		report(run(h, &c, (davit_op *)ops->get, name) == DAVIT_OK && has(&c, name, key, expected[i].value), &c,
+		report(secret_get(h, &c, name) == DAVIT_OK && has(&c, name, key, expected[i].value), &c,
 		       expected[i].key.p);
 		call_release(&c);
 		if (ops->bulk_get != NULL)
 			report(has(&all, name, key, expected[i].value), NULL, "it is among all");
 	}
 	for (i = 0; i < nabsent; i++) {
-		davit_status status = run(h, &c, (davit_op *)ops->get, absent[i]);
+		davit_status status = secret_get(h, &c, absent[i]);
 
 		report(status == DAVIT_NOT_FOUND ||
 		       (status == DAVIT_OK && c.nrecords == 1 && c.records[0].value.n == 0), &c, absent[i].p);
