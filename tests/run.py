@@ -93,7 +93,7 @@ def conformance(directory, arguments):
 
 def pytest(label):
     part = Part("pytest")
-    paths = [p for p in ("tests/unit", "tests/api", "tests/interop", "tests/fault") if os.path.isdir(p)]
+    paths = [p for p in ("tests/unit", "tests/conformance", "tests/api", "tests/interop", "tests/fault") if os.path.isdir(p)]
     files = [f for p in paths for f in sorted(glob.glob(p + "/*.py")) if not f.endswith("conftest.py")]
     # A file of tests is named test_*.py, beside the units also after what it drives.
     files = [f for f in files if os.path.basename(f).startswith("test_") or f.startswith("tests/unit/")]

@@ -85,9 +85,7 @@ static void flatten(struct call *c, const void *from, struct record *r)
 		r->key = secret->key;
 		r->value = (struct davit_bytes){ secret->value.p, secret->value.n };
 		break;
-	default:
-		fprintf(stderr, "a record of the unknown kind %u was emitted\n", r->kind);
-		abort();
+	default: fprintf(stderr, "a record of the unknown kind %u was emitted\n", r->kind); abort();
 	}
 }
 
@@ -210,10 +208,12 @@ static const void *on_service(struct davit_instance *instance, const char *name)
 	return NULL;
 }
 
-static const struct davit_host table = DAVIT_INIT(davit_host,
-	.abi = DAVIT_ABI, .minor = DAVIT_SDK_MINOR, .done = on_done, .emit = on_emit, .emit_owned = on_emit_owned,
-	.fail = on_fail, .remaining_ms = on_remaining_ms, .cancelled = on_cancelled, .on_cancel = on_on_cancel,
-	.alloc = on_alloc, .log = on_log, .count = on_count, .service = on_service);
+static const struct davit_host table = DAVIT_INIT(davit_host, .abi = DAVIT_ABI, .minor = DAVIT_SDK_MINOR,
+						  .done = on_done, .emit = on_emit, .emit_owned = on_emit_owned,
+						  .fail = on_fail, .remaining_ms = on_remaining_ms,
+						  .cancelled = on_cancelled, .on_cancel = on_on_cancel,
+						  .alloc = on_alloc, .log = on_log, .count = on_count,
+						  .service = on_service);
 
 void call_init(struct call *c, struct host *h)
 {
@@ -262,10 +262,10 @@ davit_status call_run(struct call *c, davit_op *op, const void *in)
 int host_open(struct host *h, const struct davit_component *c, const struct davit_pair *props, size_t nprops,
 	      struct call *ret_call)
 {
-	struct davit_open in = DAVIT_INIT(davit_open,
-		.instance = &h->instance, .name = davit_str("bench"), .type = davit_str(c->type),
-		.version = davit_str(c->version), .app_id = davit_str("bench"), .name_space = davit_str("default"),
-		.props = props, .nprops = nprops);
+	struct davit_open in = DAVIT_INIT(davit_open, .instance = &h->instance, .name = davit_str("bench"),
+					  .type = davit_str(c->type), .version = davit_str(c->version),
+					  .app_id = davit_str("bench"), .name_space = davit_str("default"),
+					  .props = props, .nprops = nprops);
 
 	h->instance.host = &table;
 	h->component = c;

@@ -13,11 +13,11 @@ struct lane;
 struct host {
 	struct davit_instance instance; /* must be first */
 	const struct davit_component *component;
-	struct lane *lane;  /* NULL: operations run on the thread that calls */
+	struct lane *lane; /* NULL: operations run on the thread that calls */
 	void *self;
-	uint32_t features;  /* of this instance, beyond the table's */
-	int verbose;	    /* print what the plugin logs */
-	uint64_t logged;    /* atomic */
+	uint32_t features; /* of this instance, beyond the table's */
+	int verbose;	   /* print what the plugin logs */
+	uint64_t logged;   /* atomic */
 };
 
 /* Any record, flat. The texts are the call's, or the plugin's until the call is released. */
@@ -34,12 +34,12 @@ struct call {
 	struct host *host;
 	davit_status status;
 	char reason[64], text[1024];
-	int64_t deadline_ms;	/* monotonic; 0: none */
+	int64_t deadline_ms; /* monotonic; 0: none */
 	struct record *records;
 	size_t nrecords, room;
 	void *opened;
 	uint32_t opened_features;
-	struct kept *kept;	/* memory and hand-overs to release */
+	struct kept *kept; /* memory and hand-overs to release */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	int done;

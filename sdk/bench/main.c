@@ -20,17 +20,16 @@ struct arguments {
 	int rate, threads, verbose, quick, dialogue;
 };
 
-static const char usage[] =
-	"usage: davit-bench [options] PLUGIN.so\n"
-	"  -t TYPE              the component; default: the plugin's first\n"
-	"  -p NAME=VALUE        a property, as often as needed\n"
-	"  -s NAME[/KEY]=VALUE  a secret that the store has\n"
-	"  -a NAME              a secret that it has not\n"
-	"  -f TEXT              opening must fail, and the message contain TEXT\n"
-	"  -q                   without what has to wait for time to pass\n"
-	"  -r SECONDS           measure instead, on -j THREADS (8)\n"
-	"  -i                   do what standard input says instead, see dialogue.c\n"
-	"  -v                   show what the plugin logs\n";
+static const char usage[] = "usage: davit-bench [options] PLUGIN.so\n"
+			    "  -t TYPE              the component; default: the plugin's first\n"
+			    "  -p NAME=VALUE        a property, as often as needed\n"
+			    "  -s NAME[/KEY]=VALUE  a secret that the store has\n"
+			    "  -a NAME              a secret that it has not\n"
+			    "  -f TEXT              opening must fail, and the message contain TEXT\n"
+			    "  -q                   without what has to wait for time to pass\n"
+			    "  -r SECONDS           measure instead, on -j THREADS (8)\n"
+			    "  -i                   do what standard input says instead, see dialogue.c\n"
+			    "  -v                   show what the plugin logs\n";
 
 static int pair(struct davit_pair *list, size_t *n, char *text)
 {

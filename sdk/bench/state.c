@@ -21,16 +21,17 @@ struct davit_bytes state_bytes(const char *text)
 static struct davit_state_set set_of(const struct put *p)
 {
 	struct davit_state_set in = DAVIT_INIT(davit_state_set,
-		.flags = p->flags | (p->etag ? DAVIT_STATE_HAS_ETAG : 0), .key = davit_str(p->key),
-		.etag = davit_str(p->etag), .value = { p->value, p->n }, .ttl_s = p->ttl_s);
+					       .flags = p->flags | (p->etag ? DAVIT_STATE_HAS_ETAG : 0),
+					       .key = davit_str(p->key), .etag = davit_str(p->etag),
+					       .value = { p->value, p->n }, .ttl_s = p->ttl_s);
 
 	return in;
 }
 
 static struct davit_state_key key_of(const char *key, uint32_t flags, const char *etag)
 {
-	struct davit_state_key in = DAVIT_INIT(davit_state_key,
-		.flags = flags | (etag ? DAVIT_STATE_HAS_ETAG : 0), .key = davit_str(key), .etag = davit_str(etag));
+	struct davit_state_key in = DAVIT_INIT(davit_state_key, .flags = flags | (etag ? DAVIT_STATE_HAS_ETAG : 0),
+					       .key = davit_str(key), .etag = davit_str(etag));
 
 	return in;
 }
@@ -108,17 +109,18 @@ davit_status state_bulk_get(struct host *h, struct call *ret_call, const char *c
 	return call_run(ret_call, (davit_op *)ops_of(h)->bulk_get, &in);
 }
 
-static davit_status run_prefix(struct host *h, struct call *ret_call, davit_op *op, const char *prefix, const char *token,
-			       uint64_t page)
+static davit_status run_prefix(struct host *h, struct call *ret_call, davit_op *op, const char *prefix,
+			       const char *token, uint64_t page)
 {
-	struct davit_state_prefix in = DAVIT_INIT(davit_state_prefix,
-		.prefix = davit_str(prefix), .token = davit_str(token), .page = page);
+	struct davit_state_prefix in = DAVIT_INIT(davit_state_prefix, .prefix = davit_str(prefix),
+						  .token = davit_str(token), .page = page);
 
 	call_init(ret_call, h);
 	return call_run(ret_call, op, &in);
 }
 
-davit_status state_keys_like(struct host *h, struct call *ret_call, const char *pattern, const char *token, uint64_t page)
+davit_status state_keys_like(struct host *h, struct call *ret_call, const char *pattern, const char *token,
+			     uint64_t page)
 {
 	return run_prefix(h, ret_call, (davit_op *)ops_of(h)->keys_like, pattern, token, page);
 }

@@ -29,11 +29,13 @@ static void transactions(struct host *h)
 	       "one wrong ETag refuses all of it");
 	call_release(&c);
 	report(state_is_text(h, "multi||a", "3") && state_is_text(h, "multi||b", "2") &&
-	       state_is(h, "multi||c", NULL, 0), NULL, "and nothing of it is left");
+		       state_is(h, "multi||c", NULL, 0),
+	       NULL, "and nothing of it is left");
 	report(state_etag(h, "multi||b", etag), NULL, "transactions leave ETags");
 	bad[3] = (struct put){ "multi||b", NULL, 0, 0, etag, 0 };
 	report(state_multi(h, &c, bad + 2, 2) == DAVIT_OK && state_is(h, "multi||b", NULL, 0) &&
-	       state_is_text(h, "multi||c", "9"), &c, "with the right ETag it is carried out");
+		       state_is_text(h, "multi||c", "9"),
+	       &c, "with the right ETag it is carried out");
 	call_release(&c);
 }
 
@@ -95,17 +97,20 @@ static void keys_like(struct host *h)
 		state_put_text(h, key, "1");
 	}
 	state_put_text(h, "like%other", "1");
-	report(state_keys_like(h, &c, "like||%", NULL, 0) == DAVIT_OK && keys_in(&c) == 25, &c, "keys are found by a pattern");
+	report(state_keys_like(h, &c, "like||%", NULL, 0) == DAVIT_OK && keys_in(&c) == 25, &c,
+	       "keys are found by a pattern");
 	call_release(&c);
 	report(state_keys_like(h, &c, "like||_", NULL, 0) == DAVIT_OK && keys_in(&c) == 10, &c, "'_' is one character");
 	call_release(&c);
 	report(state_keys_like(h, &c, "like\\%%", NULL, 0) == DAVIT_OK && keys_in(&c) == 1, &c, "a backslash escapes");
 	call_release(&c);
-	report(state_keys_like(h, &c, "nothing like it", NULL, 0) == DAVIT_OK && keys_in(&c) == 0, &c, "none is an answer");
+	report(state_keys_like(h, &c, "nothing like it", NULL, 0) == DAVIT_OK && keys_in(&c) == 0, &c,
+	       "none is an answer");
 	call_release(&c);
 	report(state_keys_like(h, &c, "", NULL, 0) == DAVIT_INVALID_ARGUMENT, &c, "an empty pattern is refused");
 	call_release(&c);
-	report(state_keys_like(h, &c, "like||%", "what?", 5) == DAVIT_INVALID_ARGUMENT, &c, "so is a token of nobody's");
+	report(state_keys_like(h, &c, "like||%", "what?", 5) == DAVIT_INVALID_ARGUMENT, &c,
+	       "so is a token of nobody's");
 	call_release(&c);
 	token[0] = '\0';
 	do {
@@ -128,10 +133,12 @@ static void del_prefixes(struct host *h)
 	state_put_text(h, "pre||x||b", "1");
 	state_put_text(h, "pre||x||b||deeper", "1");
 	state_put_text(h, "pre||xy||a", "1");
-	report(state_del_prefix(h, &c, "pre||x") == DAVIT_OK && state_page(&c).count == 2, &c, "a prefix deletes what is below it");
+	report(state_del_prefix(h, &c, "pre||x") == DAVIT_OK && state_page(&c).count == 2, &c,
+	       "a prefix deletes what is below it");
 	call_release(&c);
 	report(state_is(h, "pre||x||a", NULL, 0) && state_is_text(h, "pre||x||b||deeper", "1") &&
-	       state_is_text(h, "pre||xy||a", "1"), NULL, "and nothing else");
+		       state_is_text(h, "pre||xy||a", "1"),
+	       NULL, "and nothing else");
 	report(state_del_prefix(h, &c, "||") == DAVIT_INVALID_ARGUMENT, &c, "an empty prefix is refused");
 	call_release(&c);
 }

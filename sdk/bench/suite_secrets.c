@@ -33,7 +33,8 @@ static int has(const struct call *c, struct davit_str name, struct davit_str key
 }
 
 /* "name/key"; without a slash the key is the name. The name ends in a NUL as the line promises. */
-static void split(struct davit_str both, char *buffer, size_t room, struct davit_str *ret_name, struct davit_str *ret_key)
+static void split(struct davit_str both, char *buffer, size_t room, struct davit_str *ret_name,
+		  struct davit_str *ret_key)
 {
 	char *slash;
 
@@ -65,7 +66,8 @@ void suite_secrets(struct host *h, const struct davit_pair *expected, size_t n, 
 	size_t i;
 
 	if (ops->bulk_get != NULL)
-		report(run(h, &all, (davit_op *)ops->bulk_get, davit_str("")) == DAVIT_OK, &all, "all secrets are read");
+		report(run(h, &all, (davit_op *)ops->bulk_get, davit_str("")) == DAVIT_OK, &all,
+		       "all secrets are read");
 	for (i = 0; i < n; i++) {
 		split(expected[i].key, buffer, sizeof(buffer), &name, &key);
 		report(secret_get(h, &c, name) == DAVIT_OK && has(&c, name, key, expected[i].value), &c,
@@ -78,7 +80,8 @@ void suite_secrets(struct host *h, const struct davit_pair *expected, size_t n, 
 		davit_status status = secret_get(h, &c, absent[i]);
 
 		report(status == DAVIT_NOT_FOUND ||
-		       (status == DAVIT_OK && c.nrecords == 1 && c.records[0].value.n == 0), &c, absent[i].p);
+			       (status == DAVIT_OK && c.nrecords == 1 && c.records[0].value.n == 0),
+		       &c, absent[i].p);
 		call_release(&c);
 		if (ops->bulk_get != NULL)
 			report(!any_of(&all, absent[i]), NULL, "it is not among all");

@@ -33,8 +33,15 @@ static void values_come_back(struct host *h)
 static void odd_keys(struct host *h)
 {
 	static const char *const keys[] = {
-		"odd||a b", "odd||a/b", "odd||%_\\", "odd||'\"; DROP TABLE state; --", "odd||\xc3\xa4\xf0\x9f\x98\x80",
-		"odd||a||b||c", "odd||A", "odd||a", "odd||\n\t",
+		"odd||a b",
+		"odd||a/b",
+		"odd||%_\\",
+		"odd||'\"; DROP TABLE state; --",
+		"odd||\xc3\xa4\xf0\x9f\x98\x80",
+		"odd||a||b||c",
+		"odd||A",
+		"odd||a",
+		"odd||\n\t",
 	};
 	size_t i, n = sizeof(keys) / sizeof(keys[0]);
 	int ok = 1;
@@ -120,7 +127,8 @@ static void first_write(struct host *h)
 	call_release(&c);
 	report(state_etag(h, p.key, etag), NULL, "first-write leaves an ETag");
 	p.etag = etag;
-	report(state_put(h, &c, &p) == DAVIT_OK && state_is_text(h, p.key, "2"), &c, "first-write with the right ETag saves");
+	report(state_put(h, &c, &p) == DAVIT_OK && state_is_text(h, p.key, "2"), &c,
+	       "first-write with the right ETag saves");
 	call_release(&c);
 	report(refused(&c, state_put(h, &c, &p)) && state_is_text(h, p.key, "2"), &c, "and with an old one does not");
 	call_release(&c);

@@ -43,12 +43,14 @@ void suite_state_time(struct host *h)
 	ms = expiry(h, "ttl||long");
 	report(ms >= now + 998000 && ms <= now + 1003000, NULL, "its end is told");
 	report(expiry(h, "ttl||never") == 0, NULL, "-1 is never");
-	report(expiry(h, "ttl||far") == 0 || expiry(h, "ttl||far") > now, NULL, "a time beyond all clocks does no harm");
+	report(expiry(h, "ttl||far") == 0 || expiry(h, "ttl||far") > now, NULL,
+	       "a time beyond all clocks does no harm");
 	report(state_etag(h, "ttl||short", etag), NULL, "it is there until then");
 	sleep(3);
 	report(state_is(h, "ttl||short", NULL, 0), NULL, "and gone after it");
 	report(expiry(h, "ttl||long") > 0, NULL, "others stay");
-	report(state_bulk_get(h, &c, keys, 2) == DAVIT_OK && c.nrecords == 1, &c, "bulk get leaves out what has expired");
+	report(state_bulk_get(h, &c, keys, 2) == DAVIT_OK && c.nrecords == 1, &c,
+	       "bulk get leaves out what has expired");
 	call_release(&c);
 	again.etag = etag;
 	report(state_put(h, &c, &again) == DAVIT_ABORTED, &c, "the ETag of what has expired is a mismatch");

@@ -2,8 +2,8 @@
 #include <davit/base64.h>
 #include <stdint.h>
 
-static const char alphabet[64] __attribute__((nonstring)) =
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char alphabet[64]
+	__attribute__((nonstring)) = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 void davit_base64_encode(const void *bytes, size_t n, char *ret_text)
 {
@@ -75,8 +75,7 @@ ptrdiff_t davit_base64_decode(const char *text, size_t n, void *ret_bytes)
 		}
 	}
 	switch (have % 4) {
-	case 0:
-		return at == n ? out - (uint8_t *)ret_bytes : -1;
+	case 0: return at == n ? out - (uint8_t *)ret_bytes : -1;
 	case 2:
 		if (!padded(text, n, at, 2))
 			return -1;
@@ -88,8 +87,7 @@ ptrdiff_t davit_base64_decode(const char *text, size_t n, void *ret_bytes)
 		*out++ = (uint8_t)(word >> 10);
 		*out++ = (uint8_t)(word >> 2);
 		break;
-	default:
-		return -1;
+	default: return -1;
 	}
 	return out - (uint8_t *)ret_bytes;
 }

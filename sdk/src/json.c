@@ -15,9 +15,7 @@ size_t davit_json_depth(const char *text, size_t n)
 
 	for (at = 0; at < n; at++) {
 		switch (text[at]) {
-		case '"':
-			at = behind_string(text, n, at);
-			break;
+		case '"': at = behind_string(text, n, at); break;
 		case '[':
 		case '{':
 			if (++depth > deepest)
@@ -28,8 +26,7 @@ size_t davit_json_depth(const char *text, size_t n)
 			if (depth > 0)
 				depth--;
 			break;
-		default:
-			break;
+		default: break;
 		}
 	}
 	return deepest;

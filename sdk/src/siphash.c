@@ -46,8 +46,10 @@ static inline uint64_t word_at(const uint8_t *p)
 uint64_t davit_siphash(const struct davit_siphash_key *key, const void *bytes, size_t n)
 {
 	struct lanes s = {
-		key->k0 ^ 0x736f6d6570736575u, key->k1 ^ 0x646f72616e646f6du,
-		key->k0 ^ 0x6c7967656e657261u, key->k1 ^ 0x7465646279746573u,
+		key->k0 ^ 0x736f6d6570736575u,
+		key->k1 ^ 0x646f72616e646f6du,
+		key->k0 ^ 0x6c7967656e657261u,
+		key->k1 ^ 0x7465646279746573u,
 	};
 	const uint8_t *p = bytes;
 	uint64_t last = (uint64_t)n << 56;

@@ -34,10 +34,10 @@ static const char *tier(json_t *tiers, json_t *component)
 	json_t *row;
 	size_t i;
 
-	json_array_foreach(json_object_get(tiers, "tiers"), i, row)
-		if (strcmp(text(row, "type"), text(component, "type")) == 0 &&
-		    strcmp(text(row, "version"), text(component, "version")) == 0)
-			return text(row, "tier");
+	json_array_foreach(json_object_get(tiers, "tiers"), i,
+			   row) if (strcmp(text(row, "type"), text(component, "type")) == 0 &&
+				    strcmp(text(row, "version"), text(component, "version")) == 0) return text(row,
+													       "tier");
 	return "community";
 }
 
@@ -76,6 +76,7 @@ static int fill(char **args)
 	return print(out);
 }
 
+/* A row a component, which the kernel takes at its word only if the library has that hash. */
 static int write_index(int n, char **args)
 {
 	json_t *tiers = load(args[0]), *rows = json_array(), *manifest, *component;
@@ -84,15 +85,15 @@ static int write_index(int n, char **args)
 
 	for (k = 1; k < n; k++) {
 		manifest = load(args[k]);
-		json_array_foreach(json_object_get(manifest, "components"), i, component)
-			json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}",
-				"type", text(component, "type"), "version", text(component, "version"),
-				"name", text(manifest, "name"), "plugin", text(manifest, "version"),
-				"sha256", text(manifest, "sha256"), "tier", tier(tiers, component)));
+		json_array_foreach(json_object_get(manifest, "components"), i, component) json_array_append_new(
+			rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "type", text(component, "type"), "version",
+					text(component, "version"), "plugin", text(manifest, "name"), "pluginVersion",
+					text(manifest, "version"), "sha256", text(manifest, "sha256"), "tier",
+					tier(tiers, component)));
 		json_decref(manifest);
 	}
 	json_decref(tiers);
-	return print(json_pack("{s:o}", "components", rows));
+	return print(rows);
 }
 
 int main(int argc, char **argv)

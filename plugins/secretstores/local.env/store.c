@@ -104,10 +104,11 @@ static davit_status store_close(void *self, struct davit_call *call, const void 
 	return DAVIT_OK;
 }
 
-static const struct davit_secrets_ops store_ops = DAVIT_INIT(davit_secrets_ops,
-	.get = store_get, .bulk_get = store_bulk_get);
+static const struct davit_secrets_ops store_ops = DAVIT_INIT(davit_secrets_ops, .get = store_get,
+							     .bulk_get = store_bulk_get);
 
 static const struct davit_component store_component = DAVIT_SECRETS("secretstores.local.env", "v1", &store_ops,
-	.flags = DAVIT_LOOP, .open = store_open, .close = store_close);
+								    .flags = DAVIT_LOOP, .open = store_open,
+								    .close = store_close);
 
 DAVIT_PLUGIN(PLUGIN_NAME, PLUGIN_VERSION, "Davit", &store_component);

@@ -64,15 +64,10 @@ static size_t number(double d, char ret_text[40])
 static struct davit_str scalar(json_t *v, char room[40])
 {
 	switch (json_typeof(v)) {
-	case JSON_STRING:
-		return (struct davit_str){ json_string_value(v), json_string_length(v) };
-	case JSON_INTEGER:
-		snprintf(room, 40, "%lld", (long long)json_integer_value(v));
-		return davit_str(room);
-	case JSON_REAL:
-		return (struct davit_str){ room, number(json_real_value(v), room) };
-	default:
-		return davit_str(json_is_true(v) ? "true" : json_is_false(v) ? "false" : "null");
+	case JSON_STRING: return (struct davit_str){ json_string_value(v), json_string_length(v) };
+	case JSON_INTEGER: snprintf(room, 40, "%lld", (long long)json_integer_value(v)); return davit_str(room);
+	case JSON_REAL: return (struct davit_str){ room, number(json_real_value(v), room) };
+	default: return davit_str(json_is_true(v) ? "true" : json_is_false(v) ? "false" : "null");
 	}
 }
 
@@ -109,7 +104,8 @@ static int visit(struct walk *w, json_t *v, int top)
 	int status = 0;
 
 	if (json_is_object(v)) {
-		json_object_foreach(v, name, child) {
+		json_object_foreach(v, name, child)
+		{
 			status = enter(&w->path, davit_str(name), top) < 0 || visit(w, child, 0) < 0 ? -1 : 0;
 			w->path.n = before;
 			if (status < 0)
@@ -118,7 +114,8 @@ static int visit(struct walk *w, json_t *v, int top)
 		return 0;
 	}
 	if (json_is_array(v)) {
-		json_array_foreach(v, i, child) {
+		json_array_foreach(v, i, child)
+		{
 			snprintf(index, sizeof(index), "%zu", i);
 			status = enter(&w->path, davit_str(index), top) < 0 || visit(w, child, 0) < 0 ? -1 : 0;
 			w->path.n = before;
@@ -141,7 +138,8 @@ static int visit_top(struct walk *w, json_t *root)
 	size_t before;
 	int status = 0;
 
-	json_object_foreach(root, name, child) {
+	json_object_foreach(root, name, child)
+	{
 		w->name = davit_str(name);
 		w->path.n = 0;
 		before = w->secrets->n;

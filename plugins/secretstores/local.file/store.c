@@ -32,8 +32,8 @@ static struct secrets *read_file(struct store *s, char *ret_text)
 	struct secrets *secrets = secrets_read(s->path, davit_str(s->separator), s->multi, ret_text);
 
 	if (secrets != NULL && secrets->duplicates > 0)
-		davit_log(s->instance, DAVIT_LOG_WARN, "%s: %zu values whose key is there before them are left out", s->path,
-			  secrets->duplicates);
+		davit_log(s->instance, DAVIT_LOG_WARN, "%s: %zu values whose key is there before them are left out",
+			  s->path, secrets->duplicates);
 	return secrets;
 }
 
@@ -52,8 +52,8 @@ static struct secrets *current(struct store *s)
 			old = s->secrets;
 			s->secrets = now;
 		} else {
-			davit_log(s->instance, DAVIT_LOG_WARN, "The secrets file has changed and cannot be read, what it was stays: %s",
-				  text);
+			davit_log(s->instance, DAVIT_LOG_WARN,
+				  "The secrets file has changed and cannot be read, what it was stays: %s", text);
 		}
 	}
 	now = secrets_ref(s->secrets);
@@ -64,8 +64,8 @@ static struct secrets *current(struct store *s)
 
 static davit_status emit(struct davit_call *call, const struct secret *secret)
 {
-	struct davit_secret_item item = DAVIT_INIT(davit_secret_item,
-		.name = secret->name, .key = secret->key, .value = secret->value);
+	struct davit_secret_item item = DAVIT_INIT(davit_secret_item, .name = secret->name, .key = secret->key,
+						   .value = secret->value);
 
 	return secret->key.p == NULL ? DAVIT_OK : davit_emit(call, &item);
 }
@@ -164,10 +164,11 @@ static davit_status store_ping(void *self, struct davit_call *call, const void *
 	return DAVIT_OK;
 }
 
-static const struct davit_secrets_ops store_ops = DAVIT_INIT(davit_secrets_ops,
-	.get = store_get, .bulk_get = store_bulk_get);
+static const struct davit_secrets_ops store_ops = DAVIT_INIT(davit_secrets_ops, .get = store_get,
+							     .bulk_get = store_bulk_get);
 
 static const struct davit_component store_component = DAVIT_SECRETS("secretstores.local.file", "v1", &store_ops,
-	.workers = 2, .open = store_open, .close = store_close, .ping = store_ping);
+								    .workers = 2, .open = store_open,
+								    .close = store_close, .ping = store_ping);
 
 DAVIT_PLUGIN(PLUGIN_NAME, PLUGIN_VERSION, "Davit", &store_component);

@@ -6,16 +6,16 @@
 #include <davit/uuid.h>
 
 struct entry {
-	struct entry *next;	/* in its bucket; in a list of dropped ones once it has left */
-	uint64_t order;		/* of writing, unique in the store: what pages are cut by */
-	int64_t expires_ms;	/* since 1970, to be shown; 0: never */
-	int64_t deadline_ms;	/* the same on the monotonic clock, to be obeyed: a clock set back revives nothing */
+	struct entry *next;  /* in its bucket; in a list of dropped ones once it has left */
+	uint64_t order;	     /* of writing, unique in the store: what pages are cut by */
+	int64_t expires_ms;  /* since 1970, to be shown; 0: never */
+	int64_t deadline_ms; /* the same on the monotonic clock, to be obeyed: a clock set back revives nothing */
 	struct davit_uuid etag;
 	size_t value_n;
 	uint32_t key_n;
 	uint32_t refs;
 	uint32_t hash;
-	char bytes[];		/* the key, a NUL, the value */
+	char bytes[]; /* the key, a NUL, the value */
 };
 
 int64_t entry_now_ms(void); /* monotonic */

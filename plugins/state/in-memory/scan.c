@@ -42,7 +42,8 @@ davit_status store_del_prefix(void *self, struct davit_call *call, const struct 
 	int i;
 
 	if (prefix.n == 0 || davit_str_is(prefix, "||"))
-		return davit_fail(call, DAVIT_INVALID_ARGUMENT, NULL, "a prefix is required for deleteWithPrefix request");
+		return davit_fail(call, DAVIT_INVALID_ARGUMENT, NULL,
+				  "a prefix is required for deleteWithPrefix request");
 	if (prefix.n < 2 || memcmp(prefix.p + prefix.n - 2, "||", 2) != 0) {
 		longer = davit_alloc(call, prefix.n + 2);
 		if (longer == NULL)

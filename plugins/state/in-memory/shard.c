@@ -33,8 +33,7 @@ static struct entry **link_of(struct shard *s, uint32_t hash, struct davit_str k
 	struct entry **link = &s->buckets[hash & s->mask];
 
 	for (; *link != NULL; link = &(*link)->next)
-		if ((*link)->hash == hash && (*link)->key_n == key.n &&
-		    memcmp((*link)->bytes, key.p, key.n) == 0)
+		if ((*link)->hash == hash && (*link)->key_n == key.n && memcmp((*link)->bytes, key.p, key.n) == 0)
 			break;
 	return link;
 }

@@ -10,12 +10,13 @@
 #include "entry.h"
 
 struct shard {
-	pthread_mutex_t *lock; /* the store's, and of other shards too; several are taken in the order of their addresses */
+	pthread_mutex_t
+		*lock; /* the store's, and of other shards too; several are taken in the order of their addresses */
 	struct entry **buckets;
-	uint32_t mask;	      /* buckets, a power of two, less one */
+	uint32_t mask; /* buckets, a power of two, less one */
 	uint32_t count;
-	uint32_t mortal;      /* entries that expire */
-	uint32_t swept;	      /* the bucket that the next sweep begins with */
+	uint32_t mortal; /* entries that expire */
+	uint32_t swept;	 /* the bucket that the next sweep begins with */
 };
 
 int shard_init(struct shard *s, pthread_mutex_t *lock); /* -1: no memory */

@@ -28,11 +28,11 @@ davit_status store_refuse(struct davit_call *call, enum refusal why, struct davi
 	case REFUSAL_EXISTS:
 		return davit_fail(call, DAVIT_ABORTED, "ETAG_MISMATCH", "item already exists and no etag was passed");
 	case REFUSAL_MISSING:
-		return davit_fail(call, DAVIT_ABORTED, "ETAG_MISMATCH", "state not exist or expired for key=%.*s", n, key.p);
+		return davit_fail(call, DAVIT_ABORTED, "ETAG_MISMATCH", "state not exist or expired for key=%.*s", n,
+				  key.p);
 	case REFUSAL_CHANGED:
 		return davit_fail(call, DAVIT_ABORTED, "ETAG_MISMATCH", "state etag not match for key=%.*s", n, key.p);
-	default:
-		return DAVIT_OK;
+	default: return DAVIT_OK;
 	}
 }
 
@@ -214,12 +214,16 @@ static davit_status store_ping(void *self, struct davit_call *call, const void *
 }
 
 static const struct davit_state_ops store_ops = DAVIT_INIT(davit_state_ops,
-	.features = DAVIT_STATE_ETAG | DAVIT_STATE_TRANSACTIONAL | DAVIT_STATE_TTL | DAVIT_STATE_DEL_PREFIX |
-		    DAVIT_STATE_KEYS_LIKE,
-	.get = store_get, .set = store_set, .del = store_del, .multi = store_multi, .bulk_get = store_bulk_get,
-	.del_prefix = store_del_prefix, .keys_like = store_keys_like);
+							   .features = DAVIT_STATE_ETAG | DAVIT_STATE_TRANSACTIONAL |
+								       DAVIT_STATE_TTL | DAVIT_STATE_DEL_PREFIX |
+								       DAVIT_STATE_KEYS_LIKE,
+							   .get = store_get, .set = store_set, .del = store_del,
+							   .multi = store_multi, .bulk_get = store_bulk_get,
+							   .del_prefix = store_del_prefix,
+							   .keys_like = store_keys_like);
 
 static const struct davit_component store_component = DAVIT_STATE("state.in-memory", "v1", &store_ops,
-	.flags = DAVIT_LOOP, .open = store_open, .close = store_close, .ping = store_ping);
+								  .flags = DAVIT_LOOP, .open = store_open,
+								  .close = store_close, .ping = store_ping);
 
 DAVIT_PLUGIN(PLUGIN_NAME, PLUGIN_VERSION, "Davit", &store_component);

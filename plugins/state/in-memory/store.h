@@ -15,7 +15,7 @@ struct lock {
 
 struct store {
 	struct davit_siphash_key key;
-	uint64_t order; /* atomic: of the next write */
+	uint64_t order;		  /* atomic: of the next write */
 	struct lock locks[LOCKS]; /* shard i has i % LOCKS */
 	struct shard shards[SHARDS];
 };

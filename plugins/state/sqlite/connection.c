@@ -4,15 +4,16 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define PROGRESS 4000	/* steps of SQLite's machine between two looks at the clock */
-#define SQL_MAX 1024	/* bytes of a statement */
+#define PROGRESS 4000 /* steps of SQLite's machine between two looks at the clock */
+#define SQL_MAX 1024  /* bytes of a statement */
 
 /* NOW is spelled out so that all compare as Dapr's rows do: text, to the second, UTC. */
 #define LIVE "(expiration_time IS NULL OR expiration_time > CURRENT_TIMESTAMP)"
 #define INSERT \
 	"INSERT INTO \"%T\" (key, value, is_binary, etag, update_time, expiration_time) " \
 	"VALUES (?1, ?2, ?3, ?4, CURRENT_TIMESTAMP, DATETIME(CURRENT_TIMESTAMP, ?5)) " \
-	"ON CONFLICT (key) DO UPDATE SET value = excluded.value, is_binary = excluded.is_binary, etag = excluded.etag, " \
+	"ON CONFLICT (key) DO UPDATE SET value = excluded.value, is_binary = excluded.is_binary, etag = " \
+	"excluded.etag, " \
 	"update_time = excluded.update_time, expiration_time = excluded.expiration_time"
 
 /* %T is the table, %M the metadata table: names cannot be bound, and these were checked to be plain words. */
@@ -23,16 +24,18 @@ static const char *const texts[STATEMENTS] = {
 				" AND rowid > ?2 ORDER BY rowid LIMIT ?3",
 	[STATEMENT_PUT] = INSERT,
 	[STATEMENT_PUT_FIRST] = INSERT " WHERE NOT (\"%T\".expiration_time IS NULL OR "
-				"\"%T\".expiration_time > CURRENT_TIMESTAMP)",
-	[STATEMENT_PUT_MATCH] = "UPDATE \"%T\" SET value = ?2, is_binary = ?3, etag = ?4, update_time = CURRENT_TIMESTAMP, "
-				"expiration_time = DATETIME(CURRENT_TIMESTAMP, ?5) WHERE key = ?1 AND etag = ?6 AND " LIVE,
+				       "\"%T\".expiration_time > CURRENT_TIMESTAMP)",
+	[STATEMENT_PUT_MATCH] =
+		"UPDATE \"%T\" SET value = ?2, is_binary = ?3, etag = ?4, update_time = CURRENT_TIMESTAMP, "
+		"expiration_time = DATETIME(CURRENT_TIMESTAMP, ?5) WHERE key = ?1 AND etag = ?6 AND " LIVE,
 	[STATEMENT_DEL] = "DELETE FROM \"%T\" WHERE key = ?1",
 	[STATEMENT_DEL_MATCH] = "DELETE FROM \"%T\" WHERE key = ?1 AND etag = ?2 AND " LIVE,
 	[STATEMENT_CLAIM] = "INSERT INTO \"%M\" (key, value) VALUES ('last-cleanup', CURRENT_TIMESTAMP) "
 			    "ON CONFLICT (key) DO UPDATE SET value = CURRENT_TIMESTAMP "
 			    "WHERE (strftime('%s', CURRENT_TIMESTAMP) - strftime('%s', value)) * 1000 > ?1",
-	[STATEMENT_CLEAN] = "DELETE FROM \"%T\" WHERE rowid IN (SELECT rowid FROM \"%T\" WHERE expiration_time IS NOT NULL "
-			    "AND expiration_time < CURRENT_TIMESTAMP LIMIT ?1)",
+	[STATEMENT_CLEAN] =
+		"DELETE FROM \"%T\" WHERE rowid IN (SELECT rowid FROM \"%T\" WHERE expiration_time IS NOT NULL "
+		"AND expiration_time < CURRENT_TIMESTAMP LIMIT ?1)",
 	[STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
 	[STATEMENT_BEGIN_READ] = "BEGIN",
 	[STATEMENT_COMMIT] = "COMMIT",
@@ -211,7 +214,8 @@ sqlite3_stmt *connection_statement(struct connection *c, enum statement which, i
 	char sql[SQL_MAX];
 
 	if (c->statements[which] == NULL) {
-		spell(c->options, which == STATEMENT_BEGIN && c->options->exclusive ? "BEGIN EXCLUSIVE" : texts[which], sql);
+		spell(c->options, which == STATEMENT_BEGIN && c->options->exclusive ? "BEGIN EXCLUSIVE" : texts[which],
+		      sql);
 		*ret_rc = sqlite3_prepare_v3(c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &c->statements[which], NULL);
 		if (*ret_rc != SQLITE_OK)
 			return NULL;

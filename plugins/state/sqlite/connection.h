@@ -5,22 +5,22 @@
 #include "options.h"
 
 enum statement {
-	STATEMENT_GET,	       /* ?1 key: value, is_binary, etag, seconds since 1970 or NULL */
-	STATEMENT_KEYS_LIKE,   /* ?1 pattern, ?2 rowid to begin behind, ?3 most rows: key, rowid */
-	STATEMENT_PUT,	       /* ?1 key, ?2 value, ?3 is_binary, ?4 etag, ?5 "+N seconds" or NULL */
-	STATEMENT_PUT_FIRST,   /* the same, where nothing is that has not expired */
-	STATEMENT_PUT_MATCH,   /* the same, where the etag is ?6 */
-	STATEMENT_DEL,	       /* ?1 key */
-	STATEMENT_DEL_MATCH,   /* ?1 key, ?2 etag */
-	STATEMENT_CLAIM,       /* ?1 ms: notes a cleanup, unless there was one within that time */
-	STATEMENT_CLEAN,       /* ?1 most rows */
-	STATEMENT_BEGIN,       /* for writing */
+	STATEMENT_GET,	     /* ?1 key: value, is_binary, etag, seconds since 1970 or NULL */
+	STATEMENT_KEYS_LIKE, /* ?1 pattern, ?2 rowid to begin behind, ?3 most rows: key, rowid */
+	STATEMENT_PUT,	     /* ?1 key, ?2 value, ?3 is_binary, ?4 etag, ?5 "+N seconds" or NULL */
+	STATEMENT_PUT_FIRST, /* the same, where nothing is that has not expired */
+	STATEMENT_PUT_MATCH, /* the same, where the etag is ?6 */
+	STATEMENT_DEL,	     /* ?1 key */
+	STATEMENT_DEL_MATCH, /* ?1 key, ?2 etag */
+	STATEMENT_CLAIM,     /* ?1 ms: notes a cleanup, unless there was one within that time */
+	STATEMENT_CLEAN,     /* ?1 most rows */
+	STATEMENT_BEGIN,     /* for writing */
 	STATEMENT_BEGIN_READ,
 	STATEMENT_COMMIT,
 	STATEMENT_ROLLBACK,
-	STATEMENT_SAVE,	       /* a savepoint */
+	STATEMENT_SAVE, /* a savepoint */
 	STATEMENT_SAVE_END,
-	STATEMENT_SAVE_UNDO,   /* SAVE_END is still due */
+	STATEMENT_SAVE_UNDO, /* SAVE_END is still due */
 	STATEMENTS
 };
 
@@ -50,5 +50,5 @@ int connection_exec(struct connection *c, const char *text);
 int connection_ask(struct connection *c, const char *question, char *ret_text, size_t room);
 
 int bind_str(sqlite3_stmt *s, int at, struct davit_str text); /* kept by the caller until connection_done() */
-int64_t connection_now_ms(void); /* monotonic */
+int64_t connection_now_ms(void);			      /* monotonic */
 #endif

@@ -36,7 +36,8 @@ static const struct {
 	{ SQLITE_PERM, DAVIT_PERMISSION_DENIED, "access permission denied", "let this user read and write the file" },
 	{ SQLITE_CANTOPEN, DAVIT_FAILED_PRECONDITION, "unable to open database file",
 	  "its folder must exist, and this user must be allowed to write there" },
-	{ SQLITE_NOTADB, DAVIT_FAILED_PRECONDITION, "file is not a database", "name another file, or move this one away" },
+	{ SQLITE_NOTADB, DAVIT_FAILED_PRECONDITION, "file is not a database",
+	  "name another file, or move this one away" },
 	{ SQLITE_CORRUPT, DAVIT_DATA_LOSS, "database disk image is malformed", "restore it from a copy" },
 	{ SQLITE_IOERR, DAVIT_UNAVAILABLE, "disk I/O error", "look at its disk" },
 	{ SQLITE_NOMEM, DAVIT_EXHAUSTED, "out of memory", "give the process more" },
@@ -57,10 +58,12 @@ void fault_sqlite(struct fault *f, int rc, sqlite3 *db, const char *shown)
 			fault_set(f, meanings[i].status, NULL, "%s: %s: %s: %s", shown, meanings[i].says,
 				  strerrordesc_np(system), meanings[i].to_do);
 		else
-			fault_set(f, meanings[i].status, NULL, "%s: %s: %s", shown, meanings[i].says, meanings[i].to_do);
+			fault_set(f, meanings[i].status, NULL, "%s: %s: %s", shown, meanings[i].says,
+				  meanings[i].to_do);
 		return;
 	}
-	fault_set(f, DAVIT_INTERNAL, NULL, "%s: %s (%d)", shown, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc), rc);
+	fault_set(f, DAVIT_INTERNAL, NULL, "%s: %s (%d)", shown, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc),
+		  rc);
 }
 
 davit_status fault_tell(const struct fault *f, struct davit_call *call)

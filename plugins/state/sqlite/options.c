@@ -22,8 +22,8 @@ static int identifier(const struct davit_open *in, const char *field, const char
 			break;
 	if (s.n == 0 || i < s.n || s.n >= OPTIONS_NAME) {
 		fault_set(f, DAVIT_INVALID_ARGUMENT, NULL,
-			  "invalid identifier: %.*s (%s: 1 to %d letters, digits and underscores)", (int)(s.n > 64 ? 64 : s.n),
-			  s.p, field, OPTIONS_NAME - 1);
+			  "invalid identifier: %.*s (%s: 1 to %d letters, digits and underscores)",
+			  (int)(s.n > 64 ? 64 : s.n), s.p, field, OPTIONS_NAME - 1);
 		return -1;
 	}
 	memcpy(ret_name, s.p, s.n);
@@ -31,7 +31,8 @@ static int identifier(const struct davit_open *in, const char *field, const char
 	return 0;
 }
 
-static int duration(const struct davit_open *in, const char *field, int64_t fallback_ms, int64_t *ret_ms, struct fault *f)
+static int duration(const struct davit_open *in, const char *field, int64_t fallback_ms, int64_t *ret_ms,
+		    struct fault *f)
 {
 	struct davit_str s = davit_prop(in, field);
 	int64_t ns;
@@ -40,8 +41,8 @@ static int duration(const struct davit_open *in, const char *field, int64_t fall
 	if (s.p == NULL)
 		return 0;
 	if (davit_duration_parse(s, &ns) < 0) {
-		fault_set(f, DAVIT_INVALID_ARGUMENT, NULL, "invalid value for '%s': '%.64s' is no duration such as 20s or 1m30s",
-			  field, s.p);
+		fault_set(f, DAVIT_INVALID_ARGUMENT, NULL,
+			  "invalid value for '%s': '%.64s' is no duration such as 20s or 1m30s", field, s.p);
 		return -1;
 	}
 	*ret_ms = ns / MS;
@@ -83,7 +84,8 @@ static int add_pragma(struct options *o, char *text, struct fault *f)
 	size_t i;
 
 	if (o->npragmas == OPTIONS_PRAGMAS) {
-		fault_set(f, DAVIT_INVALID_ARGUMENT, NULL, "more than %d _pragma options in the connection string", OPTIONS_PRAGMAS);
+		fault_set(f, DAVIT_INVALID_ARGUMENT, NULL, "more than %d _pragma options in the connection string",
+			  OPTIONS_PRAGMAS);
 		free(text);
 		return -1;
 	}
@@ -97,7 +99,8 @@ static int add_pragma(struct options *o, char *text, struct fault *f)
 	}
 	for (i = 0; text[i] != '\0'; i++) {
 		if (!isalnum((unsigned char)text[i]) && strchr("_.()=-+' ", text[i]) == NULL) {
-			fault_set(f, DAVIT_INVALID_ARGUMENT, NULL, "invalid option '_pragma=%.64s' in the connection string", text);
+			fault_set(f, DAVIT_INVALID_ARGUMENT, NULL,
+				  "invalid option '_pragma=%.64s' in the connection string", text);
 			return -1;
 		}
 	}
@@ -189,11 +192,11 @@ static int connection_string(const struct davit_open *in, struct options *o, str
 		return -1;
 	}
 	fprintf(q.uri, "%s%.*s", strncasecmp(s.p, "file:", 5) == 0 ? "" : "file:", (int)path, s.p);
-	for (p = s.p + path + 1, end = s.p + s.n; p < end && !bad; p = and + 1) {
+	for (p = s.p + path + 1, end = s.p + s.n; p < end && !bad; p = and+1) {
 		and = memchr(p, '&', (size_t)(end - p));
 		if (and == NULL)
 			and = end;
-		bad = parameter(o, &q, p, (size_t)(and - p), f);
+		bad = parameter(o, &q, p, (size_t)(and-p), f);
 	}
 	if (o->memory)
 		fprintf(q.uri, "%ccache=shared", q.separator);
@@ -209,15 +212,15 @@ int options_read(const struct davit_open *in, struct options *ret_options, struc
 	struct options *o = ret_options;
 
 	memset(o, 0, sizeof(*o));
-	if (connection_string(in, o, ret_fault) < 0 ||
-	    duration(in, "timeout", 20000, &o->timeout_ms, ret_fault) < 0 ||
+	if (connection_string(in, o, ret_fault) < 0 || duration(in, "timeout", 20000, &o->timeout_ms, ret_fault) < 0 ||
 	    duration(in, "busyTimeout", 2000, &o->busy_ms, ret_fault) < 0 ||
 	    duration(in, "cleanupInterval", 0, &o->cleanup_ms, ret_fault) < 0 ||
 	    identifier(in, "tableName", "state", o->table, ret_fault) < 0 ||
 	    identifier(in, "metadataTableName", "metadata", o->metadata_table, ret_fault) < 0)
 		return -1;
 	if (o->timeout_ms < 1000) {
-		fault_set(ret_fault, DAVIT_INVALID_ARGUMENT, NULL, "invalid value for 'timeout': must be greater than 1s");
+		fault_set(ret_fault, DAVIT_INVALID_ARGUMENT, NULL,
+			  "invalid value for 'timeout': must be greater than 1s");
 		return -1;
 	}
 	if (o->busy_ms < 0)

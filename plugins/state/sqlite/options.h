@@ -4,12 +4,12 @@
 #define OPTIONS_H
 #include "fault.h"
 
-#define OPTIONS_NAME 129   /* bytes of a table's name with its NUL */
+#define OPTIONS_NAME 129 /* bytes of a table's name with its NUL */
 #define OPTIONS_PRAGMAS 16
 
 struct options {
-	char *uri;	/* for sqlite3_open_v2 */
-	char *shown;	/* the file in messages */
+	char *uri;			/* for sqlite3_open_v2 */
+	char *shown;			/* the file in messages */
 	char *pragmas[OPTIONS_PRAGMAS]; /* the _pragma parameters, such as "cache_size(2000)" */
 	size_t npragmas;
 	char table[OPTIONS_NAME], metadata_table[OPTIONS_NAME];
@@ -19,8 +19,8 @@ struct options {
 	int memory;	    /* one connection only */
 	int read_only;
 	int wal;
-	int exclusive;	    /* _txlock=exclusive */
-	int odd_txlock;	    /* another _txlock than "immediate" was asked for */
+	int exclusive;	/* _txlock=exclusive */
+	int odd_txlock; /* another _txlock than "immediate" was asked for */
 };
 
 /* 0; -1: ret_fault says why. Either way options_release is due. */

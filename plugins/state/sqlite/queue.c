@@ -32,8 +32,7 @@ static int apply(struct store *s, struct request *r)
 		return rc;
 	rc = r->apply(c, r);
 	switch (rc & 0xff) {
-	case SQLITE_OK:
-		break;
+	case SQLITE_OK: break;
 	case SQLITE_ERROR:
 	case SQLITE_TOOBIG:
 	case SQLITE_CONSTRAINT:
@@ -42,8 +41,7 @@ static int apply(struct store *s, struct request *r)
 			return rc;
 		fault_sqlite(&r->fault, rc, c->db, s->options.shown);
 		break;
-	default:
-		return rc;
+	default: return rc;
 	}
 	if (!r->many)
 		return SQLITE_OK;
@@ -173,8 +171,8 @@ davit_status queue_submit(struct store *s, struct request *r)
 	pthread_mutex_lock(&s->queue_lock);
 	if (s->queued >= QUEUE_LIMIT) {
 		pthread_mutex_unlock(&s->queue_lock);
-		fault_set(&r->fault, DAVIT_EXHAUSTED, NULL, "%s: %d requests already wait to be written", s->options.shown,
-			  QUEUE_LIMIT);
+		fault_set(&r->fault, DAVIT_EXHAUSTED, NULL, "%s: %d requests already wait to be written",
+			  s->options.shown, QUEUE_LIMIT);
 		r->finished = 1;
 		return r->call != NULL ? fault_tell(&r->fault, r->call) : r->fault.status;
 	}

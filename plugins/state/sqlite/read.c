@@ -96,7 +96,8 @@ static davit_status emit_binary(struct davit_call *call, struct davit_state_item
 	n = davit_base64_decode(item->value.p, item->value.n, bytes);
 	if (n < 0) {
 		free(bytes);
-		return davit_fail(call, DAVIT_DATA_LOSS, NULL, "failed to decode binary data: the value of '%.*s' is not base64",
+		return davit_fail(call, DAVIT_DATA_LOSS, NULL,
+				  "failed to decode binary data: the value of '%.*s' is not base64",
 				  (int)(item->key.n > 256 ? 256 : item->key.n), item->key.p);
 	}
 	if (etag > 0)
@@ -168,8 +169,8 @@ davit_status read_get(void *self, struct davit_call *call, const struct davit_st
 /* One key's trouble is that key's: it is told in its record, and the others are read. */
 static davit_status emit_trouble(struct davit_call *call, struct davit_str key, davit_status why)
 {
-	struct davit_state_item item = DAVIT_INIT(davit_state_item,
-		.status = why, .key = key, .error = davit_str("failed to decode binary data"));
+	struct davit_state_item item = DAVIT_INIT(davit_state_item, .status = why, .key = key,
+						  .error = davit_str("failed to decode binary data"));
 
 	return davit_emit_state(call, &item);
 }
@@ -265,7 +266,8 @@ davit_status read_keys_like(void *self, struct davit_call *call, const struct da
 		if (rc == SQLITE_OK)
 			rc = sqlite3_bind_int64(s, 2, row);
 		if (rc == SQLITE_OK)
-			rc = sqlite3_bind_int64(s, 3, in->page == 0 || in->page >= INT64_MAX ? -1 : (int64_t)in->page + 1);
+			rc = sqlite3_bind_int64(s, 3,
+						in->page == 0 || in->page >= INT64_MAX ? -1 : (int64_t)in->page + 1);
 		if (rc == SQLITE_OK)
 			status = emit_keys(call, s, in->page, &rc);
 		connection_done(s);

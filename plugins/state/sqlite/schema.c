@@ -23,8 +23,9 @@ static int level(struct connection *c, struct fault *ret_fault)
 	long n;
 	int rc;
 
-	rc = connection_ask(c, "SELECT 'is there' FROM sqlite_master WHERE type = 'table' AND name = '%M' COLLATE NOCASE", text,
-			    sizeof(text));
+	rc = connection_ask(c,
+			    "SELECT 'is there' FROM sqlite_master WHERE type = 'table' AND name = '%M' COLLATE NOCASE",
+			    text, sizeof(text));
 	if (rc == SQLITE_OK && text[0] != '\0')
 		rc = connection_ask(c, "SELECT value FROM \"%M\" WHERE key = 'migrations'", text, sizeof(text));
 	if (rc != SQLITE_OK) {
@@ -33,8 +34,8 @@ static int level(struct connection *c, struct fault *ret_fault)
 	}
 	n = strtol(text, &end, 10);
 	if (*end != '\0' || n < 0 || n > 1000000) {
-		fault_set(ret_fault, DAVIT_FAILED_PRECONDITION, NULL, "%s: invalid migration level found in metadata table: %s",
-			  c->options->shown, text);
+		fault_set(ret_fault, DAVIT_FAILED_PRECONDITION, NULL,
+			  "%s: invalid migration level found in metadata table: %s", c->options->shown, text);
 		return -1;
 	}
 	return (int)n;
@@ -45,7 +46,8 @@ static int migrate(struct connection *c, int from)
 	char note[128];
 	int rc, i;
 
-	rc = connection_exec(c, "CREATE TABLE IF NOT EXISTS \"%M\" (key text NOT NULL PRIMARY KEY, value text NOT NULL)");
+	rc = connection_exec(c,
+			     "CREATE TABLE IF NOT EXISTS \"%M\" (key text NOT NULL PRIMARY KEY, value text NOT NULL)");
 	for (i = from; i < LEVEL && rc == SQLITE_OK; i++) {
 		rc = connection_exec(c, steps[i]);
 		if (rc != SQLITE_OK)

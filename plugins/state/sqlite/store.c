@@ -42,7 +42,8 @@ static struct store *store_new(struct davit_instance *instance)
 /* Statements of every kind are prepared now, so that a table of another shape is known at the start. */
 static int check_table(struct store *s, struct fault *ret_fault)
 {
-	static const enum statement needed[] = { STATEMENT_GET, STATEMENT_PUT, STATEMENT_PUT_MATCH, STATEMENT_DEL_MATCH };
+	static const enum statement needed[] = { STATEMENT_GET, STATEMENT_PUT, STATEMENT_PUT_MATCH,
+						 STATEMENT_DEL_MATCH };
 	size_t i;
 	int rc;
 
@@ -51,8 +52,8 @@ static int check_table(struct store *s, struct fault *ret_fault)
 			continue;
 		if ((rc & 0xff) == SQLITE_ERROR)
 			fault_set(ret_fault, DAVIT_FAILED_PRECONDITION, NULL,
-				  "%s: the table '%s' is not a state table (%s): set tableName to another name", s->options.shown,
-				  s->options.table, sqlite3_errmsg(s->writer->db));
+				  "%s: the table '%s' is not a state table (%s): set tableName to another name",
+				  s->options.shown, s->options.table, sqlite3_errmsg(s->writer->db));
 		else
 			fault_sqlite(ret_fault, rc, s->writer->db, s->options.shown);
 		return -1;
@@ -72,12 +73,14 @@ static int set_up(struct store *s, const struct davit_open *in, struct fault *re
 		return -1;
 	if (s->options.odd_txlock)
 		davit_log(s->instance, DAVIT_LOG_WARN,
-			  "Database connection is being created with a _txlock different from the recommended value 'immediate'");
+			  "Database connection is being created with a _txlock different from the recommended value "
+			  "'immediate'");
 	s->writer = connection_open(&s->options, 1, ret_fault);
 	if (s->writer == NULL || schema_bring(s->writer, &made, ret_fault) < 0 || check_table(s, ret_fault) < 0)
 		return -1;
 	if (made)
-		davit_log(s->instance, DAVIT_LOG_INFO, "Created the state table '%s' in %s", s->options.table, s->options.shown);
+		davit_log(s->instance, DAVIT_LOG_INFO, "Created the state table '%s' in %s", s->options.table,
+			  s->options.shown);
 	if (sweep_start(s) < 0) {
 		fault_set(ret_fault, DAVIT_EXHAUSTED, NULL, "no thread left for the cleanup of expired rows");
 		return -1;
@@ -127,13 +130,17 @@ static davit_status store_ping(void *self, struct davit_call *call, const void *
 }
 
 static const struct davit_state_ops store_ops = DAVIT_INIT(davit_state_ops,
-	.features = DAVIT_STATE_ETAG | DAVIT_STATE_TRANSACTIONAL | DAVIT_STATE_TTL | DAVIT_STATE_KEYS_LIKE,
-	.get = read_get, .set = write_set, .del = write_del, .multi = write_multi, .bulk_get = read_bulk,
-	.keys_like = read_keys_like);
+							   .features = DAVIT_STATE_ETAG | DAVIT_STATE_TRANSACTIONAL |
+								       DAVIT_STATE_TTL | DAVIT_STATE_KEYS_LIKE,
+							   .get = read_get, .set = write_set, .del = write_del,
+							   .multi = write_multi, .bulk_get = read_bulk,
+							   .keys_like = read_keys_like);
 
-static const struct davit_component store_component = DAVIT_STATE("state.sqlite", "v1", &store_ops,
-	.workers = WORKERS, .open = store_open, .close = store_close, .ping = store_ping);
+static const struct davit_component store_component = DAVIT_STATE("state.sqlite", "v1", &store_ops, .workers = WORKERS,
+								  .open = store_open, .close = store_close,
+								  .ping = store_ping);
 static const struct davit_component store_component3 = DAVIT_STATE("state.sqlite3", "v1", &store_ops,
-	.workers = WORKERS, .open = store_open, .close = store_close, .ping = store_ping);
+								   .workers = WORKERS, .open = store_open,
+								   .close = store_close, .ping = store_ping);
 
 DAVIT_PLUGIN(PLUGIN_NAME, PLUGIN_VERSION, "Davit", &store_component, &store_component3);

@@ -10,8 +10,8 @@
 
 #include "connection.h"
 
-#define WORKERS 4	   /* threads of the lane, and most connections that read */
-#define QUEUE_LIMIT 10000  /* requests that wait to be written */
+#define WORKERS 4	  /* threads of the lane, and most connections that read */
+#define QUEUE_LIMIT 10000 /* requests that wait to be written */
 
 struct store;
 
@@ -35,7 +35,7 @@ struct store {
 	struct davit_instance *instance;
 	struct options options;
 
-	pthread_mutex_t turn;	/* whoever uses the writer; taken before no other lock */
+	pthread_mutex_t turn; /* whoever uses the writer; taken before no other lock */
 	struct connection *writer;
 
 	pthread_mutex_t readers_lock;
@@ -44,10 +44,11 @@ struct store {
 	int nreaders;
 
 	pthread_mutex_t queue_lock;
-	pthread_cond_t queue_changed; /* a request of the store's own is finished, the queue is idle, or it is time to stop */
+	pthread_cond_t
+		queue_changed; /* a request of the store's own is finished, the queue is idle, or it is time to stop */
 	struct request *first, **last;
 	int queued;
-	int leading;	/* a thread is writing the queue */
+	int leading; /* a thread is writing the queue */
 
 	pthread_t sweeper;
 	int sweeping, stopping;

@@ -52,8 +52,11 @@ static int set(struct connection *c, struct request *r, const struct davit_state
 {
 	int match = (in->flags & DAVIT_STATE_HAS_ETAG) && in->etag.n > 0, rc;
 	int first = !match && (in->flags & DAVIT_STATE_FIRST_WRITE);
-	sqlite3_stmt *s = connection_statement(
-		c, match ? STATEMENT_PUT_MATCH : first ? STATEMENT_PUT_FIRST : STATEMENT_PUT, &rc);
+	sqlite3_stmt *s = connection_statement(c,
+					       match   ? STATEMENT_PUT_MATCH
+					       : first ? STATEMENT_PUT_FIRST
+						       : STATEMENT_PUT,
+					       &rc);
 	struct davit_uuid uuid;
 	char etag[DAVIT_UUID_TEXT];
 	int64_t changes;
