@@ -203,9 +203,9 @@ static const struct field retention_fields[] = {
 static const struct field workflow_fields[] = {
 	FIELD("maxConcurrentWorkflowInvocations", FIELD_INT32, struct configuration_workflow, max_workflows),
 	FIELD("maxConcurrentActivityInvocations", FIELD_INT32, struct configuration_workflow, max_activities),
-	FIELD("globalMaxConcurrentWorkflowInvocations", FIELD_INT32, struct configuration_workflow,
+	FIELD("globalMaxConcurrentWorkflowInvocations", FIELD_OPTIONAL_INT32, struct configuration_workflow,
 	      global_max_workflows),
-	FIELD("globalMaxConcurrentActivityInvocations", FIELD_INT32, struct configuration_workflow,
+	FIELD("globalMaxConcurrentActivityInvocations", FIELD_OPTIONAL_INT32, struct configuration_workflow,
 	      global_max_activities),
 	FIELD_ARRAY("workflowConcurrencyLimits", struct configuration_workflow, workflow_limits, nworkflow_limits,
 		    limit_fields),

@@ -103,6 +103,7 @@ static const struct {
 	[FIELD_BOOL] = { sizeof(int), &zero },
 	[FIELD_OPTIONAL_BOOL] = { sizeof(int), &unset },
 	[FIELD_INT32] = { sizeof(int32_t), &zero },
+	[FIELD_OPTIONAL_INT32] = { sizeof(int32_t), &zero },
 	[FIELD_DURATION] = { sizeof(int64_t), &no_duration },
 	[FIELD_STRS] = { sizeof(struct strs), &zero },
 	[FIELD_INTS] = { sizeof(struct ints), &zero },
@@ -252,6 +253,28 @@ static void read_ints(READ_ARGS)
 	*to = list;
 }
 
+/* A configuration may give no key twice. */
+static void check_twice(struct field_report *r, const struct yaml_node *n, const struct path *p)
+{
+	size_t i, k;
+
+	for (i = 0; i < n->n && r->rules == YAML_CONFIGURATION; i++)
+		for (k = 0; k < i; k++)
+			if (str_eq(n->pairs[k].key->text, n->pairs[i].key->text))
+				problem(r, n->pairs[i].key, &(struct path){ p, n->pairs[i].key->text, -1 },
+					"is given twice, first in line %d: remove one of them", n->pairs[k].key->line);
+}
+
+static void check_all_twice(struct field_report *r, const struct yaml_node *n, const struct path *p)
+{
+	size_t i;
+
+	if (n->kind == YAML_MAPPING)
+		check_twice(r, n, p);
+	for (i = 0; i < n->n; i++)
+		check_all_twice(r, n->kind == YAML_MAPPING ? n->pairs[i].value : n->items[i], p);
+}
+
 static int by_key(const void *a, const void *b)
 {
 	return str_cmp(((const struct error_pair *)a)->key, ((const struct error_pair *)b)->key);
@@ -267,6 +290,7 @@ static void read_pairs(READ_ARGS)
 		problem(r, n, p, "must be an object (key: value), not %s", given(r, n));
 		return;
 	}
+	check_twice(r, n, p);
 	list.p = arena_zalloc(r->arena, (n->n + 1) * sizeof(*list.p));
 	for (i = 0; i < n->n; i++) {
 		struct str key = yaml_text(r->arena, n->pairs[i].key, r->rules);
@@ -287,6 +311,7 @@ static void read_json(READ_ARGS)
 	struct str *to = at;
 	const struct yaml_node *bad;
 
+	check_all_twice(r, n, p);
 	if (yaml_json(r->arena, n, r->rules, to, &bad) < 0)
 		problem(r, bad, p, "JSON has no number for " STR_FMT ": write it in quotes", STR_ARG(bad->text));
 }
@@ -346,6 +371,7 @@ static void (*const readers[])(READ_ARGS) = {
 	[FIELD_BOOL] = read_bool,
 	[FIELD_OPTIONAL_BOOL] = read_bool,
 	[FIELD_INT32] = read_int32,
+	[FIELD_OPTIONAL_INT32] = read_int32,
 	[FIELD_DURATION] = read_duration,
 	[FIELD_STRS] = read_strings,
 	[FIELD_INTS] = read_ints,
@@ -377,16 +403,13 @@ static void look_at_keys(struct field_report *r, const struct field *fields, con
 			 const struct path *p)
 {
 	const struct field *f;
-	size_t i, k;
+	size_t i;
 
+	check_twice(r, n, p);
 	for (i = 0; i < n->n; i++) {
 		const struct yaml_node *key = n->pairs[i].key;
 		struct path at = { p, key->text, -1 };
 
-		for (k = 0; k < i && r->rules == YAML_CONFIGURATION; k++)
-			if (str_eq(n->pairs[k].key->text, key->text))
-				problem(r, key, &at, "is given twice, first in line %d: remove one of them",
-					n->pairs[k].key->line);
 		for (f = fields; f->name != NULL && !fits(r, f, key->text); f++)
 			;
 		if (f->name == NULL && r->unknown != NULL) {

@@ -36,6 +36,7 @@ enum field_type {
 	FIELD_BOOL,	     /* int: 0, 1 */
 	FIELD_OPTIONAL_BOOL, /* int: UNSET, 0, 1 */
 	FIELD_INT32,	     /* int32_t */
+	FIELD_OPTIONAL_INT32, /* the same, and a configuration's null makes it 0 */
 	FIELD_DURATION,	     /* int64_t nanoseconds, DURATION_NONE when null */
 	FIELD_STRS,	     /* struct strs */
 	FIELD_INTS,	     /* struct ints */

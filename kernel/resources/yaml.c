@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "resources/yaml.h"
 
+#include <stdlib.h>
 #include <yaml.h>
 
 #include "base/banned.h"
@@ -51,6 +52,13 @@ static void clean_up(void *arg)
 	mem_free(p);
 }
 
+/* Takes the arena's way out: a document that memory was short for must not pass as one that is wrong. */
+__attribute__((noreturn)) static void out_of_memory(struct arena *a)
+{
+	arena_alloc(a, SIZE_MAX / 2 + 1); /* more than there can be */
+	abort();
+}
+
 static int line_of(const struct parse *p, yaml_mark_t mark)
 {
 	return p->line + (int)mark.line;
@@ -90,7 +98,7 @@ static int refuse_syntax(struct parse *p, struct str text)
 	const yaml_parser_t *y = &p->parser;
 
 	if (y->error == YAML_MEMORY_ERROR || y->problem == NULL)
-		return refuse(p, y->mark, "out of memory");
+		out_of_memory(p->arena);
 	if (y->error == YAML_READER_ERROR)
 		return refuse_bytes(p, text);
 	if (y->context != NULL)
@@ -112,11 +120,10 @@ static struct yaml_node *new_node(struct parse *p, enum yaml_kind kind, const ya
 	return n;
 }
 
-static int remember(struct parse *p, const yaml_char_t *anchor, struct yaml_node *n)
+static void remember(struct parse *p, const yaml_char_t *anchor, struct yaml_node *n)
 {
 	if (anchor != NULL && map_set(&p->anchors, str_of((const char *)anchor), n, NULL) < 0)
-		return refuse(p, p->event.start_mark, "out of memory");
-	return 0;
+		out_of_memory(p->arena);
 }
 
 static int count(struct parse *p, size_t nodes, size_t bytes)
@@ -178,9 +185,8 @@ static int scalar(struct parse *p)
 	if (!yaml_tag_fits(n))
 		return refuse(p, p->event.start_mark, "the text does not fit its tag " STR_FMT ": remove the tag",
 			      STR_ARG(n->tag));
-	if (count(p, 1, n->bytes) < 0 || remember(p, p->event.data.scalar.anchor, n) < 0)
-		return -1;
-	return place(p, n);
+	remember(p, p->event.data.scalar.anchor, n);
+	return count(p, 1, n->bytes) < 0 ? -1 : place(p, n);
 }
 
 static int alias(struct parse *p)
@@ -207,7 +213,8 @@ static int start(struct parse *p, enum yaml_kind kind, const yaml_char_t *anchor
 		return refuse_depth(p);
 	n = new_node(p, kind, tag);
 	p->open[p->depth++] = (struct open_node){ .node = n };
-	return count(p, 1, 0) < 0 ? -1 : remember(p, anchor, n);
+	remember(p, anchor, n);
+	return count(p, 1, 0);
 }
 
 static int is_merge(const struct yaml_node *key)
@@ -308,10 +315,8 @@ static const struct yaml_node *run(struct parse *p, struct str text)
 {
 	int more = 1;
 
-	if (!yaml_parser_initialize(&p->parser)) {
-		refuse(p, (yaml_mark_t){ 0 }, "out of memory");
-		return NULL;
-	}
+	if (!yaml_parser_initialize(&p->parser))
+		out_of_memory(p->arena);
 	p->has_parser = 1;
 	yaml_parser_set_input_string(&p->parser, (const unsigned char *)(text.n ? text.p : ""), text.n);
 	while (more > 0) {
@@ -334,10 +339,8 @@ const struct yaml_node *yaml_parse(struct arena *a, struct str text, int line, s
 	*ret_fault = (struct yaml_fault){ .message = STR("") };
 	arena_defer(a, clean_up, box);
 	*box = p = mem_zalloc(sizeof(*p));
-	if (p == NULL) {
-		ret_fault->message = STR("out of memory");
-		return NULL;
-	}
+	if (p == NULL)
+		out_of_memory(a);
 	p->arena = a;
 	p->fault = ret_fault;
 	p->line = line;

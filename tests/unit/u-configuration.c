@@ -1,11 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <check.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "resources/configuration.h"
 #include "resources/environment.h"
+
+/* The n-th allocation fails, whoever asks. Not with a sanitizer, which has an allocator of its own. */
+static long fail_at, living;
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define COUNTED 1
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t n);
+
+void __libc_free(void *p);
+
+static int fails(void)
+{
+	if (fail_at == 0 || --fail_at > 0)
+		return 0;
+	errno = ENOMEM;
+	return 1;
+}
+
+static void *counted(void *p)
+{
+	living += p != NULL;
+	return p;
+}
+
+void *malloc(size_t n)
+{
+	return fails() ? NULL : counted(__libc_malloc(n));
+}
+
+void *calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : counted(__libc_calloc(n, size));
+}
+
+void *realloc(void *p, size_t n)
+{
+	void *q = fails() ? NULL : __libc_realloc(p, n);
+
+	living += p == NULL && q != NULL;
+	return q;
+}
+
+void free(void *p)
+{
+	living -= p != NULL;
+	__libc_free(p);
+}
+#endif
 
 static struct arena *arena;
 static struct error error;
@@ -396,6 +447,65 @@ START_TEST(otel_variables_stand_in_for_a_collector)
 }
 END_TEST
 
+START_TEST(the_nth_allocation_fails)
+{
+	struct configuration *c;
+	int whole = 0;
+	long n;
+
+	put(full);
+	put("spec: {tracing: {samplingRate: $UNSET_FOR_SURE, otel: {headers: [&x a=b, *x]}}}");
+	for (n = 1; !whole; n++) {
+		const char *files[] = { paths[0], paths[1] };
+		struct arena *scratch;
+		long before;
+
+		arena_drop_stock();
+		before = living;
+		scratch = arena_new();
+		fail_at = n;
+		c = configuration_load(files, 2, scratch, &error);
+		whole = fail_at != 0;
+		fail_at = 0;
+		if (c == NULL)
+			ck_assert_msg(strstr(error.message.p, "memory") != NULL, "%ld: %s", n, error.message.p);
+		else
+			ck_assert_uint_eq(c->tracing.otel.headers.n, 2);
+		ck_assert(c != NULL || !whole);
+		configuration_unref(c);
+		arena_unref(scratch);
+		arena_drop_stock();
+		ck_assert_msg(living == before, "allocation %ld: %ld blocks leak", n, living - before);
+	}
+#ifdef COUNTED
+	ck_assert_int_gt(n, 20);
+#endif
+}
+END_TEST
+
+START_TEST(mangled_files_break_nothing)
+{
+	uint64_t x = 88172645463325252u + (uint64_t)_i;
+	char copy[sizeof(full)];
+	int round, k;
+
+	for (round = 0; round < 100; round++) {
+		struct configuration *c;
+
+		memcpy(copy, full, sizeof(full));
+		for (k = 0; k < 1 + round % 5; k++) {
+			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+			copy[(x >> 16) % (sizeof(full) - 1)] = "[]{}&*!|>'\"%@`,:-?#\n\t <\\~$z5"[(x >> 40) % 29];
+		}
+		put(copy);
+		c = load();
+		ck_assert(c != NULL || error.message.n > 0);
+		configuration_unref(c);
+		unlink(paths[--npaths]);
+	}
+}
+END_TEST
+
 #define LOOP(t, test, table) tcase_add_loop_test(t, test, 0, (int)(sizeof(table) / sizeof((table)[0])))
 
 int main(void)
@@ -419,6 +529,8 @@ int main(void)
 	LOOP(t, variables_are_replaced_as_go_does, expansions);
 	tcase_add_test(t, variables_are_replaced_before_parsing_and_bounded);
 	tcase_add_test(t, otel_variables_stand_in_for_a_collector);
+	tcase_add_test(t, the_nth_allocation_fails);
+	tcase_add_loop_test(t, mangled_files_break_nothing, 0, 5);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <check.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,56 @@
 
 #include "base/log.h"
 #include "resources/load.h"
+
+/* The n-th allocation fails, whoever asks. Not with a sanitizer, which has an allocator of its own. */
+static long fail_at, living;
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define COUNTED 1
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t n);
+
+void __libc_free(void *p);
+
+static int fails(void)
+{
+	if (fail_at == 0 || --fail_at > 0)
+		return 0;
+	errno = ENOMEM;
+	return 1;
+}
+
+static void *counted(void *p)
+{
+	living += p != NULL;
+	return p;
+}
+
+void *malloc(size_t n)
+{
+	return fails() ? NULL : counted(__libc_malloc(n));
+}
+
+void *calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : counted(__libc_calloc(n, size));
+}
+
+void *realloc(void *p, size_t n)
+{
+	void *q = fails() ? NULL : __libc_realloc(p, n);
+
+	living += p == NULL && q != NULL;
+	return q;
+}
+
+void free(void *p)
+{
+	living -= p != NULL;
+	__libc_free(p);
+}
+#endif
 
 static struct arena *arena;
 static char folder[64], log_file[80];
@@ -358,6 +409,71 @@ START_TEST(a_snapshot_outlives_its_load)
 }
 END_TEST
 
+START_TEST(the_nth_allocation_fails)
+{
+	struct resources *r;
+	long n;
+	int whole = 0;
+
+	put("0.yaml", join(component("a", NULL, "state.in-memory", " metadata: [{name: x, value: {b: [1, &y q, *y]}}]\n"),
+			   component("b", NULL, "state.in-memory", "")));
+	put("1.yaml", component("c", NULL, "pubsub.in-memory", "scopes: [app]\n"));
+	for (n = 1; !whole; n++) {
+		const char *paths[] = { folder };
+		struct arena *scratch;
+		long before;
+
+		arena_drop_stock();
+		before = living;
+		scratch = arena_new();
+		fail_at = n;
+		r = resources_load(paths, 1, STR("app"), STR(""), scratch, &error);
+		whole = fail_at != 0;
+		fail_at = 0;
+		if (r == NULL)
+			ck_assert_msg(strstr(error.message.p, "memory") != NULL, "%ld: %s", n, error.message.p);
+		else
+			ck_assert_uint_eq(r->ncomponents, 3);
+		ck_assert(r != NULL || !whole);
+		resources_unref(r);
+		arena_unref(scratch);
+		arena_drop_stock();
+		ck_assert_msg(living == before, "allocation %ld: %ld blocks leak", n, living - before);
+	}
+#ifdef COUNTED
+	ck_assert_int_gt(n, 20);
+#endif
+}
+END_TEST
+
+/* Files of nothing much, changed at random: the load ends well or with a message, whatever they hold. */
+START_TEST(mangled_files_break_nothing)
+{
+	uint64_t x = 88172645463325252u + (uint64_t)_i;
+	struct str text = join(component("a", "n", "state.in-memory", " metadata: [{name: x, value: {b: [1, &y q, *y]}}]\nscopes: [app]\n"),
+			       component("b", NULL, "state.in-memory", "auth: {secretStore: s}\n"));
+	int round, k;
+
+	for (round = 0; round < 200; round++) {
+		char *copy = arena_alloc(arena, text.n);
+		struct resources *r;
+
+		memcpy(copy, text.p, text.n);
+		for (k = 0; k < 1 + round % 5; k++) {
+			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+			copy[(x >> 16) % text.n] = x % 4 ? "[]{}&*!|>'\"%@`,:-?#\n\t <\\~"[(x >> 40) % 26] : (char)(x >> 40);
+		}
+		put("0.yaml", (struct str){ copy, text.n });
+		r = load_as(round % 2 ? "n" : "");
+		if (r == NULL)
+			ck_assert_uint_gt(error.message.n, 0);
+		else
+			ck_assert_uint_le(r->ncomponents, 2);
+		resources_unref(r);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("load");
@@ -381,6 +497,8 @@ int main(void)
 	tcase_add_test(t, misspelt_fields_are_warned_of);
 	tcase_add_test(t, too_many_resources_end_the_load);
 	tcase_add_test(t, a_snapshot_outlives_its_load);
+	tcase_add_test(t, the_nth_allocation_fails);
+	tcase_add_loop_test(t, mangled_files_break_nothing, 0, 5);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
