@@ -110,6 +110,7 @@ struct trace_span *trace_start(const struct tracer *t, struct arena *a, const st
 void trace_attribute(struct trace_span *s, const char *key, struct str value); /* "" is left out, as Dapr does */
 void trace_number(struct trace_span *s, const char *key, int64_t value);
 struct trace_event *trace_event(struct trace_span *s, const char *name);
+void trace_event_attribute(struct trace_span *s, struct trace_event *e, const char *key, struct str value);
 void trace_rename(struct trace_span *s, struct str name);
 void trace_status_http(struct trace_span *s, int status); /* from 400 on an error, "Code(404): Not Found" */
 void trace_status_error(struct trace_span *s, struct str message);
