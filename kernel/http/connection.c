@@ -159,8 +159,12 @@ void connection_read_by(struct connection *c, int ms)
 
 void connection_write_by(struct connection *c, int ms)
 {
-	c->write_deadline = ms > 0 ? connection_now(c) + (uint64_t)ms : 0;
-	arm(c, c->write_deadline);
+	uint64_t at = connection_now(c) + (uint64_t)ms;
+
+	if (ms <= 0 || (c->write_deadline != 0 && c->write_deadline <= at))
+		return;
+	c->write_deadline = at;
+	arm(c, at);
 }
 
 static void refuse_version(struct connection *c);
@@ -181,9 +185,17 @@ static void read_deadline_came(struct connection *c)
 
 static void write_deadline_came(struct connection *c)
 {
+	int limit = c->sl->server->o.stall_timeout_ms;
+
 	c->write_deadline = 0;
-	if (c->out.n > 0 || (c->protocol != NULL && c->protocol->stalled(c)))
+	if (c->out.n > 0 && limit > 0 && connection_now(c) >= c->sent_at + (uint64_t)limit) {
 		connection_cut(c);
+		return;
+	}
+	if (c->protocol != NULL && c->protocol->stalled != NULL)
+		c->protocol->stalled(c);
+	if (c->out.n > 0)
+		connection_write_by(c, (int)(c->sent_at + (uint64_t)limit - connection_now(c)));
 }
 
 static void on_timer(uv_timer_t *t)
@@ -241,7 +253,10 @@ static void send_all(struct connection *c)
 		connection_cut(c);
 		return;
 	}
-	if (c->out.n > 0 && (total > 0 || c->write_deadline == 0))
+	if (c->out.n > 0 && (total > 0 || !c->waits))
+		c->sent_at = connection_now(c);
+	c->waits = c->out.n > 0;
+	if (c->waits)
 		connection_write_by(c, c->sl->server->o.stall_timeout_ms);
 	if (total > 0 && c->protocol != NULL)
 		c->protocol->written(c);
@@ -332,12 +347,14 @@ static int become(struct connection *c, int version)
 	return failed;
 }
 
+/* A client of HTTP/1 is told what this port speaks; who speaks neither version is not. */
 static void refuse_version(struct connection *c)
 {
 	static const char text[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
 				   "Connection: close\r\nContent-Length: 29\r\n\r\nThis port speaks HTTP/2 only\n";
 
-	output_add(&c->out, text, sizeof(text) - 1);
+	if (str_find(connection_peek(c), STR(" HTTP/1.")) > 0)
+		output_add(&c->out, text, sizeof(text) - 1);
 	connection_finish(c);
 }
 

@@ -28,7 +28,7 @@ struct protocol {
 	void (*fill)(struct connection *c);    /* may put more into the output, which is below WRITE_HIGH; may be NULL */
 	void (*written)(struct connection *c); /* some was sent */
 	void (*timeout)(struct connection *c); /* the read deadline has come and was taken away */
-	int (*stalled)(struct connection *c);  /* the write deadline has come; 1: cut the connection; 0: it set another */
+	void (*stalled)(struct connection *c); /* the write deadline has come; may be NULL */
 	void (*drain)(struct connection *c);   /* the server stops: end as soon as it is polite */
 	void (*cut)(struct connection *c);     /* the socket is gone: tell and wake all exchanges */
 	void (*release)(struct connection *c); /* the last reference goes */
@@ -61,6 +61,8 @@ struct connection {
 	uint8_t lent; /* a piece of `in` is a handler's: nothing in it may move */
 
 	uint8_t eof, left, finishing, lingering, no_linger, dead, flushing;
+	uint8_t waits;	  /* for the socket to take more; since sent_at if nothing was taken */
+	uint64_t sent_at;
 	uint64_t read_deadline, write_deadline, timer_due; /* uv_now(), 0: none */
 	char peer[64];
 	size_t peer_n;
@@ -80,7 +82,7 @@ void connection_finish(struct connection *c);		  /* no more input; sends what th
 void connection_cut(struct connection *c);		  /* closes now */
 uint64_t connection_now(const struct connection *c);	  /* uv_now() */
 void connection_read_by(struct connection *c, int ms);	  /* sets the read deadline; 0: none */
-void connection_write_by(struct connection *c, int ms);
+void connection_write_by(struct connection *c, int ms);	  /* the write deadline, unless an earlier one is set */
 
 extern const struct protocol h1_protocol, h2_protocol;
 int h1_open(struct connection *c); /* sets protocol and `as`; -1: no memory */

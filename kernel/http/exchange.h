@@ -53,8 +53,8 @@ int http_read(struct http_exchange *x, struct str *ret_piece);
 /* The whole body, in the arena. 0; -1 as above; -2: more than `limit` bytes (0: no limit); the rest is not read. */
 int http_read_all(struct http_exchange *x, size_t limit, struct str *ret_body);
 
-/* The whole reply. Fields and body must live as long as the exchange (in its arena, or static). `content-length`, and
- * `date` where the version wants it, are added. Returns 0; -1: the client has gone. Does not wait for it to leave. */
+/* The whole reply. Fields and body must live as long as the exchange (in its arena, or static). `content-length` (HTTP/2:
+ * unless the body is STR_NONE) and `date` are added. Returns 0; -1: the client has gone. Does not wait for it to leave. */
 int http_reply(struct http_exchange *x, int status, const struct http_field *fields, size_t nfields, struct str body);
 
 /* Or in pieces. length: of the body, -1 not known. http_write parks while the client is slow to take it; 0, or -1 when

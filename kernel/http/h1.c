@@ -134,7 +134,10 @@ static int next_request(struct connection *c)
 	refusal = h1_head_parse(&head, copy, n, a);
 	if (refusal.status) {
 		arena_unref(a);
-		h1_refuse(c, refusal);
+		if (refusal.status == H1_NO_HTTP && c->sl->server->o.protocols & HTTP_2)
+			connection_finish(c); /* may be a broken HTTP/2 client, to which an answer means nothing */
+		else
+			h1_refuse(c, refusal);
 		return 0;
 	}
 	start(c, a, &head);
@@ -219,6 +222,8 @@ void h1_refuse(struct connection *c, struct h1_refusal r)
 	char text[256], body[128];
 	int n, m;
 
+	if (r.status == H1_NO_HTTP)
+		r.status = 400;
 	m = snprintf(body, sizeof(body), "%d %s%s%s", r.status, http_reason(r.status), r.text[0] ? ": " : "", r.text);
 	n = snprintf(text, sizeof(text),
 		     "HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
@@ -282,12 +287,6 @@ static void timeout(struct connection *c)
 	}
 }
 
-static int stalled(struct connection *c)
-{
-	(void)c; /* nothing unsent, so nothing stalls */
-	return 0;
-}
-
 static void drain(struct connection *c)
 {
 	struct h1 *h = c->as.h1;
@@ -319,7 +318,6 @@ const struct protocol h1_protocol = {
 	.left = left,
 	.written = written,
 	.timeout = timeout,
-	.stalled = stalled,
 	.drain = drain,
 	.cut = cut,
 	.release = release,

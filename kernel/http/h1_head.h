@@ -19,6 +19,8 @@ struct h1_head {
 };
 
 /* How a refused request is answered: 0 is "not refused". */
+#define H1_NO_HTTP 1 /* a 400 whose first line is like no request at all */
+
 struct h1_refusal {
 	int status;
 	const char *text; /* what Go writes behind the status; "" nothing */

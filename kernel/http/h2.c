@@ -142,10 +142,14 @@ static void say_goodbye(struct h2 *h)
 static void drain(struct connection *c)
 {
 	struct h2 *h = c->as.h2;
+	struct h2_call *m;
 
 	if (h->draining || h->session == NULL)
 		return;
 	h->draining = 1;
+	for (m = h->calls; m != NULL; m = m->next)
+		if (m->sent_all)
+			nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, m->id, NGHTTP2_NO_ERROR);
 	nghttp2_submit_shutdown_notice(h->session);
 	nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, (const uint8_t *)GOODBYE_PING);
 	connection_read_by(c, GOODBYE_WAIT);
@@ -162,7 +166,7 @@ static void timeout(struct connection *c)
 {
 	struct h2 *h = c->as.h2;
 
-	if (h->headers_timed && h->headers_open)
+	if (h->headers_timed)
 		connection_cut(c);
 	else if (h->draining)
 		say_goodbye(h);
@@ -172,30 +176,44 @@ static void timeout(struct connection *c)
 
 /* Receiving and sending. */
 
+static void broken(struct h2 *h, int error)
+{
+	int calm = error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_SETTINGS;
+
+	nghttp2_session_terminate_session(h->session, calm ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
+	h->said_goodbye = 2;
+}
+
+/* A header block that is begun has to be complete in time. */
+static void watch_headers(struct h2 *h)
+{
+	if (h->frames.headers_open && !h->headers_timed) {
+		h->headers_timed = 1;
+		connection_read_by(h->c, h->c->sl->server->o.header_timeout_ms);
+	} else if (!h->frames.headers_open && h->headers_timed) {
+		h->headers_timed = 0;
+		h->c->read_deadline = 0;
+	}
+}
+
 static void input(struct connection *c)
 {
 	struct h2 *h = c->as.h2;
 	struct str data = connection_peek(c);
-	ssize_t used;
+	ssize_t used = 0;
+	size_t n;
 
-	used = nghttp2_session_mem_recv(h->session, (const uint8_t *)data.p, data.n);
 	connection_drop(c, data.n);
-	if (used < 0) {
-		nghttp2_session_terminate_session(h->session, used == NGHTTP2_ERR_FLOODED ||
-							      used == NGHTTP2_ERR_TOO_MANY_SETTINGS ?
-								      NGHTTP2_ENHANCE_YOUR_CALM :
-								      NGHTTP2_PROTOCOL_ERROR);
-		if (nghttp2_is_fatal((int)used))
-			h->said_goodbye = 2;
+	while (data.n > 0 && used >= 0) {
+		if (h2_frames_next(h, data, &n) < 0)
+			break;
+		used = nghttp2_session_mem_recv(h->session, (const uint8_t *)data.p, n);
+		data = str_from(data, n);
 	}
+	if (used < 0)
+		broken(h, (int)used);
 	h2_start_calls(h);
-	if (h->headers_open && !h->headers_timed) {
-		h->headers_timed = 1;
-		connection_read_by(c, c->sl->server->o.header_timeout_ms);
-	} else if (!h->headers_open && h->headers_timed) {
-		h->headers_timed = 0;
-		c->read_deadline = 0;
-	}
+	watch_headers(h);
 	connection_flush(c);
 }
 
@@ -227,26 +245,35 @@ static void eof(struct connection *c)
 	connection_cut(c);
 }
 
-/* Resets the streams whose data the client's window has held back for too long. */
-static int stalled(struct connection *c)
+/* When a stream that does not move is reset; 0: never. */
+static uint64_t due(const struct h2_call *m, uint32_t *ret_code)
+{
+	int limit = m->k.connection->sl->server->o.stall_timeout_ms;
+
+	*ret_code = NGHTTP2_CANCEL;
+	if (m->closed || limit == 0)
+		return 0;
+	if (m->body.n > 0 || m->out.n > 0) /* the client's window is closed */
+		return m->moved + (uint64_t)limit;
+	*ret_code = NGHTTP2_NO_ERROR;
+	return m->sent_all && !m->in_done ? m->moved + H2_END_WAIT : 0;
+}
+
+static void stalled(struct connection *c)
 {
 	struct h2 *h = c->as.h2;
-	uint64_t now = connection_now(c), limit = (uint64_t)c->sl->server->o.stall_timeout_ms, next = 0, due;
+	uint64_t now = connection_now(c), at;
 	struct h2_call *m;
+	uint32_t code;
 
 	for (m = h->calls; m != NULL; m = m->next) {
-		if (m->closed || (m->body.n == 0 && m->out.n == 0))
-			continue;
-		due = m->moved + limit;
-		if (due <= now)
-			nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, m->id, NGHTTP2_CANCEL);
-		else if (next == 0 || due < next)
-			next = due;
+		at = due(m, &code);
+		if (at != 0 && at <= now)
+			nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, m->id, code);
+		else if (at != 0)
+			connection_write_by(c, (int)(at - now));
 	}
-	if (next != 0)
-		connection_write_by(c, (int)(next - now));
 	connection_flush(c);
-	return 0;
 }
 
 static void cut(struct connection *c)
@@ -344,6 +371,7 @@ int h2_open(struct connection *c)
 		return -1;
 	h->c = c;
 	h->starting_end = &h->starting;
+	h2_frames_init(&h->frames);
 	h->tokens = H2_TOKENS;
 	h->tokens_at = connection_now(c);
 	if (session_new(h) != 0) {

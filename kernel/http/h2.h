@@ -11,6 +11,8 @@
 #define H2_WRITE_LOW 32768u
 #define H2_TOKENS 1000	     /* frames that carry nothing which a client may send at once */
 #define H2_TOKENS_REFILL 100 /* and again each second */
+#define H2_END_WAIT 5000     /* ms that a request may go on when its reply has left */
+#define H2_CLOSED 128	     /* streams remembered after their end */
 #define H2_IN_ARENA 32768u   /* a body's first bytes lie in the arena; beyond, each piece is freed once it was used */
 
 /* Bytes of a body on their way in or out. */
@@ -41,6 +43,7 @@ struct h2_call {
 	struct h2_queue out;
 	const struct http_field *trailers;
 	size_t ntrailers;
+	size_t skipped; /* of the request, after the reply */
 	uint64_t moved; /* uv_now() when something was last sent, or nothing was left to send */
 
 	uint8_t too_large, no_memory; /* the fields */
@@ -50,16 +53,26 @@ struct h2_call {
 	uint8_t closed, handled; /* the stream, the handler has ended: when both have, this goes */
 };
 
+/* The frames of the input, and the streams that ended last: numbers, negative where the client had ended its side. */
+struct h2_frames {
+	uint8_t head[9], have; /* what has come of the next frame's head */
+	uint8_t preface_left;
+	uint8_t headers_open;  /* a header block is not complete */
+	uint32_t left;	       /* of the present frame */
+	int32_t greatest, closed[H2_CLOSED];
+	uint32_t nclosed;
+};
+
 struct h2 {
 	nghttp2_session *session; /* NULL: the connection is gone */
 	struct connection *c;
 	struct h2_call *calls;
 	int ncalls;
 	struct h2_call *starting, **starting_end;
-	uint8_t headers_open;	    /* a header block is not complete */
 	uint8_t headers_timed, draining, said_goodbye;
 	int tokens;
 	uint64_t tokens_at;
+	struct h2_frames frames;
 };
 
 extern const struct http_backend h2_backend;
@@ -76,6 +89,11 @@ void h2_ping_answered(struct h2 *h, const uint8_t *opaque);
 int h2_queue_add(struct h2_call *m, struct h2_queue *q, const char *p, size_t n); /* a copy; -1: no memory */
 void h2_queue_drop(struct h2_queue *q);
 void h2_piece_free(struct h2_piece *p);
+
+/* h2_frames.c */
+void h2_frames_init(struct h2_frames *w);
+int h2_frames_next(struct h2 *h, struct str data, size_t *ret_n);
+void h2_remember_closed(struct h2 *h, int32_t id, int by_client);
 
 /* h2_receive.c */
 void h2_set_receive(nghttp2_session_callbacks *cb);

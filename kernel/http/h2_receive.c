@@ -41,20 +41,11 @@ static struct h2_call *call_new(struct h2 *h, int32_t id)
 	return m;
 }
 
-static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
-{
-	(void)session;
-	if (hd->type != NGHTTP2_CONTINUATION)
-		((struct h2 *)user)->headers_open = 0;
-	return 0;
-}
-
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, void *user)
 {
 	struct h2 *h = user;
 	struct h2_call *m;
 
-	h->headers_open = 1;
 	if (f->hd.type != NGHTTP2_HEADERS || f->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
 	/* Calls whose stream was reset count until their handler has noticed. */
@@ -215,33 +206,23 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *f, void *user
 		m = nghttp2_session_get_stream_user_data(session, f->hd.stream_id);
 	switch (f->hd.type) {
 	case NGHTTP2_HEADERS:
-		h->headers_open = 0;
 		if (m != NULL)
 			on_headers(h, m, f);
-		break;
-	case NGHTTP2_DATA:
-		h2_spend(h, f->hd.length == 0 && !(f->hd.flags & NGHTTP2_FLAG_END_STREAM) ? 1 : -1);
 		break;
 	case NGHTTP2_PING:
 		if (f->hd.flags & NGHTTP2_FLAG_ACK)
 			h2_ping_answered(h, f->ping.opaque_data);
-		h2_spend(h, 1);
 		break;
-	default: /* SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM */
-		h2_spend(h, 1);
+	case NGHTTP2_RST_STREAM:
+		if (m != NULL)
+			m->in_done = 1; /* the client sends no more */
+		break;
+	default:
 		break;
 	}
 	if (m != NULL && f->hd.flags & NGHTTP2_FLAG_END_STREAM &&
 	    (f->hd.type == NGHTTP2_DATA || f->hd.type == NGHTTP2_HEADERS))
 		end_of_body(m);
-	return 0;
-}
-
-/* A frame that made nghttp2 reset a stream or worse: a client could have us do that for ever. */
-static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *f, int error, void *user)
-{
-	(void)session, (void)error, (void)f;
-	h2_spend(user, 1);
 	return 0;
 }
 
@@ -252,6 +233,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 	(void)flags, (void)user;
 	if (m == NULL || m->handled || m->k.cut) {
 		nghttp2_session_consume(session, id, n);
+		if (m != NULL && m->sent_all && (m->skipped += n) > m->k.connection->sl->server->o.window)
+			nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
 		return 0;
 	}
 	if (h2_queue_add(m, &m->in, (const char *)p, n) < 0) {
@@ -267,7 +250,8 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
 {
 	struct h2_call *m = nghttp2_session_get_stream_user_data(session, id);
 
-	(void)error, (void)user;
+	(void)error;
+	h2_remember_closed(user, id, m != NULL && m->in_done);
 	if (m == NULL)
 		return 0;
 	m->closed = 1;
@@ -316,12 +300,10 @@ void h2_start_calls(struct h2 *h)
 
 void h2_set_receive(nghttp2_session_callbacks *cb)
 {
-	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
 	nghttp2_session_callbacks_set_on_invalid_header_callback(cb, on_invalid_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
-	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_invalid_frame);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
 }
@@ -351,7 +333,7 @@ int h2_read(struct http_exchange *x, struct str *ret_piece)
 	while (m->in.n == 0) {
 		if (m->in_done)
 			return 0;
-		if (m->k.cut)
+		if (m->k.cut || m->closed) /* closed: replied to, so what it still had to say was refused */
 			return -1;
 		if (wait_for_more(m) < 0) {
 			http_abort(x, NGHTTP2_CANCEL);

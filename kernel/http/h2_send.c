@@ -92,7 +92,8 @@ static int submit(struct h2_call *m, int status, const struct http_field *fields
 	if (put < 0)
 		goto failed;
 	n += (size_t)put;
-	nv[n++] = own("date", server_date(c->sl));
+	if (!c->sl->server->o.no_date)
+		nv[n++] = own("date", server_date(c->sl));
 	if (length >= 0 && status >= 200 && status != 204 && (status != 304 || length > 0))
 		nv[n++] = own("content-length", (struct str){ size, (size_t)snprintf(size, sizeof(size), "%lld",
 										     (long long)length) });
@@ -100,7 +101,7 @@ static int submit(struct h2_call *m, int status, const struct http_field *fields
 		goto failed;
 	m->submitted = 1;
 	m->moved = connection_now(c);
-	if (!end && (c->write_deadline == 0))
+	if (!end)
 		connection_write_by(c, c->sl->server->o.stall_timeout_ms);
 	connection_flush(c);
 	return 0;
@@ -116,7 +117,7 @@ int h2_reply(struct http_exchange *x, int status, const struct http_field *field
 
 	if (!m->k.bodyless)
 		m->body = body;
-	return submit(m, status, fields, nfields, (int64_t)body.n, m->body.n == 0);
+	return submit(m, status, fields, nfields, body.p ? (int64_t)body.n : -1, m->body.n == 0);
 }
 
 int h2_begin(struct http_exchange *x, int status, const struct http_field *fields, size_t nfields, int64_t length)
@@ -135,8 +136,7 @@ static void resume(struct h2_call *m)
 		m->deferred = 0;
 		nghttp2_session_resume_data(c->as.h2->session, m->id);
 	}
-	if (c->write_deadline == 0)
-		connection_write_by(c, c->sl->server->o.stall_timeout_ms);
+	connection_write_by(c, c->sl->server->o.stall_timeout_ms);
 	connection_flush(c);
 }
 
@@ -279,12 +279,15 @@ static int send_data(nghttp2_session *session, nghttp2_frame *f, const uint8_t *
 	return 0;
 }
 
-/* Once all of the reply has left, what the client still wants to send is of no use. */
+/*
+ * All of the reply has left. A client that still sends its request may end it, for a while, as over HTTP/1; what comes
+ * is of no use, though, and an endless one is told so.
+ */
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *f, void *user)
 {
+	struct h2 *h = user;
 	struct h2_call *m;
 
-	(void)user;
 	if (!(f->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
 	    (f->hd.type != NGHTTP2_DATA && f->hd.type != NGHTTP2_HEADERS))
 		return 0;
@@ -292,8 +295,12 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *f, void 
 	if (m == NULL)
 		return 0;
 	m->sent_all = 1;
-	if (!m->in_done)
-		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, f->hd.stream_id, NGHTTP2_NO_ERROR);
+	m->moved = connection_now(h->c);
+	if (m->in_done)
+		return 0;
+	if (h->draining || h->c->sl->server->o.stall_timeout_ms == 0)
+		return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, m->id, NGHTTP2_NO_ERROR);
+	connection_write_by(h->c, H2_END_WAIT);
 	return 0;
 }
 

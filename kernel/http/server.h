@@ -22,6 +22,7 @@ struct http_server_options {
 	int idle_body_timeout_ms;  /* a body that is waited for and stands still ends the connection; 0: never */
 	int stall_timeout_ms;	   /* what is to be sent and not taken for so long ends connection or stream; 0: never */
 	int keep_alive_ms;	   /* an idle connection is closed; 0: never */
+	int no_date;		   /* HTTP/2 replies get no `date`, which gRPC clients would take for metadata */
 	int connection_limit;	   /* of the process; beyond it a 503 and close; 10,000 */
 	int stream_limit;	   /* HTTP/2 streams a connection; 1,000 */
 	size_t window;		   /* HTTP/2 bytes a stream that the handler has not read; 64 KiB … */
