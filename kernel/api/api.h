@@ -41,7 +41,7 @@ struct api {
 	const char *waiting_for;	 /* what healthz says is not ready; set by main as the start goes on */
 	_Atomic int ready;		 /* bits of enum api_ready */
 	_Atomic(struct blocks *) blocks; /* NULL until they are open */
-	struct grpc_options grpc;
+	struct grpc_options grpc, internal;
 
 	/* The metadata that clients put, and its lock; nothing else is locked under it. */
 	pthread_mutex_t extended_lock;
@@ -61,6 +61,7 @@ void api_handle_public(void *api, struct http_exchange *x);	 /* health and metad
 void api_handle_metrics(void *api, struct http_exchange *x);
 void api_handle_profile(void *api, struct http_exchange *x);	 /* 501: C has perf instead */
 void api_handle_grpc(void *api, struct http_exchange *x);
+void api_handle_internal(void *api, struct http_exchange *x); /* between sidecars: nothing is served there yet */
 void api_refuse_http(void *api, struct http_exchange *x);
 void api_refuse_grpc(void *api, struct http_exchange *x);
 #endif

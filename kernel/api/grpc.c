@@ -210,6 +210,12 @@ static struct error unknown(void *ctx, struct grpc_call *c)
 	return error_new(c->arena, ERROR_UNIMPLEMENTED, NULL, "unknown service " STR_FMT, STR_ARG(c->service));
 }
 
+static struct error not_between_sidecars(void *ctx, struct grpc_call *c)
+{
+	(void)ctx;
+	return error_new(c->arena, ERROR_UNIMPLEMENTED, NULL, "calls between sidecars are not part of this version of Davit yet");
+}
+
 static struct error shutdown(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply)
 {
 	struct api *api = skin_of(c)->api;
@@ -261,6 +267,9 @@ static void set_up_grpc(struct api *a)
 	a->grpc.after = after;
 	a->grpc.unknown = unknown;
 	a->grpc.details = errors_grpc;
+	a->internal = a->grpc;
+	a->internal.services = services + 4; /* none */
+	a->internal.unknown = not_between_sidecars;
 }
 
 int api_init(struct api *a)
@@ -278,12 +287,18 @@ void api_release(struct api *a)
 		mem_free(e->value);
 	map_free(&a->extended);
 	grpc_release(&a->grpc);
+	grpc_release(&a->internal);
 	pthread_mutex_destroy(&a->extended_lock);
 }
 
 void api_handle_grpc(void *api, struct http_exchange *x)
 {
 	grpc_handle(&((struct api *)api)->grpc, x);
+}
+
+void api_handle_internal(void *api, struct http_exchange *x)
+{
+	grpc_handle(&((struct api *)api)->internal, x);
 }
 
 void api_refuse_grpc(void *api, struct http_exchange *x)

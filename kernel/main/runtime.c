@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "main/runtime.h"
+
+#include <unistd.h>
+
+#include "api/access.h"
+#include "api/api.h"
+#include "api/cors.h"
+#include "base/banned.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "blocks/blocks.h"
+#include "loop/fiber.h"
+#include "loop/loop.h"
+#include "main/places.h"
+#include "main/refuse.h"
+#include "main/servers.h"
+
+#define LOG_SCOPE "dapr.runtime"
+#define LOOPS_MOST 64
+
+struct runtime {
+	struct arena *arena; /* of this start */
+	const struct options *o;
+	struct runtime_hook hook;
+	struct configuration *configuration;
+	struct resources *resources;
+	struct metrics *metrics;
+	struct registry *registry;
+	struct loop *loops[LOOPS_MOST];
+	int nloops;
+	struct blocks *blocks; /* set on the first loop, read after RUNTIME_OPENED */
+	struct api api;
+	int api_made;
+	struct servers servers;
+	struct loop_task task;
+	int64_t began_ms;
+	int within_ms; /* while closing */
+	uv_sem_t closed;
+};
+
+static struct str environment(const char *name)
+{
+	const char *v = getenv(name);
+
+	return str_of(v ? v : "");
+}
+
+static int64_t live_fibers(void *arg)
+{
+	(void)arg;
+	return fiber_live();
+}
+
+/* Configuration's metric section as the registry wants it. */
+static int make_metrics(struct runtime *r, struct arena *a, struct str *ret_message)
+{
+	const struct configuration_metric *m = &r->configuration->metric;
+	double *buckets = arena_alloc(a, sizeof(*buckets) * (m->latency_buckets.n + 1));
+	struct metrics_options o = {
+		.enabled = m->enabled,
+		.app_id = r->o->app_id,
+		.namespace = environment("NAMESPACE"),
+		.increased_cardinality = m->http.increased_cardinality != 0,
+		.exclude_verbs = m->http.exclude_verbs > 0,
+		.record_error_codes = m->record_error_codes,
+		.npath_matching = m->http.path_matching.n,
+		.path_matching = m->http.path_matching.p,
+		.nlatency_buckets = m->latency_buckets.n,
+		.latency_buckets = buckets,
+		.fibers = live_fibers,
+	};
+	struct metric_rule *rules;
+	size_t i, k, n, nrules = 0;
+
+	for (i = 0; i < m->latency_buckets.n; i++)
+		buckets[i] = (double)m->latency_buckets.p[i];
+	for (i = 0; i < m->nrules; i++)
+		for (k = 0; k < m->rules[i].nlabels; k++)
+			nrules += m->rules[i].labels[k].regex.n;
+	rules = arena_zalloc(a, sizeof(*rules) * (nrules + 1));
+	o.rules = rules;
+	for (i = 0; i < m->nrules; i++)
+		for (k = 0; k < m->rules[i].nlabels; k++)
+			for (n = 0; n < m->rules[i].labels[k].regex.n; n++)
+				rules[o.nrules++] = (struct metric_rule){ m->rules[i].name, m->rules[i].labels[k].name,
+									  m->rules[i].labels[k].regex.p[n].value,
+									  m->rules[i].labels[k].regex.p[n].key };
+	r->metrics = metrics_new(&o, a, ret_message);
+	return r->metrics ? 0 : -1;
+}
+
+static void shut_down(void *ctx, int force)
+{
+	struct runtime *r = ctx;
+
+	r->hook.tell(r->hook.ctx, force ? RUNTIME_FORCED : RUNTIME_SHUTDOWN);
+}
+
+static const char *const protocols[] = { "http", "https", "h2c", "grpc", "grpcs" };
+
+static void describe_app(struct runtime *r)
+{
+	const struct options *o = r->o;
+	struct api *api = &r->api;
+	char text[64];
+
+	api->app.port = o->number.app_port;
+	api->app.protocol = str_of(protocols[o->protocol]);
+	api->app.channel_address = o->app_channel_address;
+	api->app.max_concurrency = o->app_max_concurrency > 0 ? (int)o->app_max_concurrency : 0;
+	if (!o->enable_app_health_check)
+		return;
+	api->app.health = 1;
+	if (o->protocol < APP_PROTOCOL_GRPC)
+		api->app.health_path = o->app_health_check_path;
+	snprintf(text, sizeof(text), "%llds", (long long)o->app_health_probe_interval);
+	api->app.health_interval = arena_str(r->arena, str_of(text));
+	snprintf(text, sizeof(text), "%lldms", (long long)o->app_health_probe_timeout);
+	api->app.health_timeout = arena_str(r->arena, str_of(text));
+	api->app.health_threshold = (int)o->app_health_threshold;
+}
+
+static int make_api(struct runtime *r)
+{
+	const struct configuration *c = r->configuration;
+	struct api *api = &r->api;
+	int exporter = c->tracing.stdout_export || c->tracing.otel.endpoint_address.n > 0 ||
+		       c->tracing.zipkin_endpoint_address.n > 0;
+
+	api->arena = r->arena;
+	api->app_id = r->o->app_id;
+	api->token = environment("DAPR_API_TOKEN");
+	api->body_limit = r->o->max_body_size > 0 ? (size_t)r->o->max_body_size : 0;
+	api->log_calls = r->o->enable_api_logging < 0 ? c->api_logging.enabled : r->o->enable_api_logging;
+	api->log_obfuscate = c->api_logging.obfuscate_urls;
+	api->log_health = !c->api_logging.omit_health_checks;
+	api->configuration = c;
+	api->metrics = r->metrics;
+	api->tracer = tracer_of(c->tracing.sampling_rate, exporter);
+	api->access = access_new(r->arena, c);
+	api->cors = cors_new(r->arena, r->o->allowed_origins);
+	api->waiting_for = "runtime";
+	api->shut_down = shut_down;
+	api->ctx = r;
+	describe_app(r);
+	r->api_made = api_init(api) == 0;
+	return r->api_made ? 0 : -1;
+}
+
+static int make_loops(struct runtime *r)
+{
+	for (; r->nloops < (int)r->o->loops && r->nloops < LOOPS_MOST; r->nloops++) {
+		struct loop *l = loop_new(r->nloops);
+
+		if (l == NULL)
+			break;
+		if (loop_start(l) < 0) {
+			loop_free(l);
+			break;
+		}
+		r->loops[r->nloops] = l;
+	}
+	return r->nloops > 0 ? 0 : -1;
+}
+
+static void open_components(void *arg)
+{
+	struct runtime *r = arg;
+	struct blocks_options o = {
+		.app_id = r->o->app_id,
+		.name_space = environment("NAMESPACE"),
+		.pod_name = environment("POD_NAME"),
+		.registry = r->registry,
+		.configuration = r->configuration,
+		.resources = r->resources,
+		.metrics = r->metrics,
+		.loops = r->loops,
+		.nloops = r->nloops,
+		.env_keys = getenv("DAPR_ENV_KEYS"),
+	};
+
+	if (r->o->min_tier.n > 0)
+		tier_of(r->o->min_tier, &o.min_tier);
+	log_info("Waiting for all outstanding components to be processed…");
+	r->blocks = blocks_open(&o);
+	if (r->blocks != NULL && r->blocks->failure.n == 0)
+		log_info("All outstanding components processed");
+	r->hook.tell(r->hook.ctx, RUNTIME_OPENED);
+}
+
+static void start_opening(struct loop_task *t)
+{
+	struct runtime *r = (struct runtime *)((char *)t - offsetof(struct runtime, task));
+
+	fiber_start(r->loops[0], open_components, r);
+}
+
+static int read_all(struct runtime *r, struct arena *a, struct str *ret_message)
+{
+	const char **paths = arena_alloc(a, sizeof(*paths) * (r->o->resources_path.n + r->o->config.n + 1));
+	struct str *roots;
+	struct error e = ERROR_NONE;
+	size_t i, nroots;
+
+	for (i = 0; i < r->o->config.n; i++)
+		paths[i] = r->o->config.at[i].p;
+	r->configuration = configuration_load(paths, r->o->config.n, a, &e);
+	if (r->configuration == NULL) {
+		*ret_message = e.message;
+		return -1;
+	}
+	if (refuse_unprotected(r->o, r->configuration, a, ret_message) < 0)
+		return -1;
+	refuse_tell_unused(r->o, r->configuration);
+	for (i = 0; i < r->o->resources_path.n; i++)
+		paths[i] = r->o->resources_path.at[i].p;
+	r->resources = resources_load(paths, r->o->resources_path.n, r->o->app_id, environment("NAMESPACE"), a, &e);
+	if (r->resources == NULL) {
+		*ret_message = arena_printf(a, "failed to load components: " STR_FMT, STR_ARG(e.message));
+		return -1;
+	}
+	roots = places_plugins(r->o, a, &nroots);
+	r->registry = registry_new(roots, nroots);
+	if (r->registry == NULL) {
+		*ret_message = STR("out of memory");
+		return -1;
+	}
+	return 0;
+}
+
+struct runtime *runtime_new(const struct options *o, const struct runtime_hook *hook, struct arena *a,
+			    struct str *ret_message)
+{
+	struct arena *own = arena_new();
+	struct runtime *r = own ? arena_zalloc(own, sizeof(*r)) : NULL;
+
+	if (r == NULL) {
+		*ret_message = STR("out of memory");
+		return NULL;
+	}
+	r->arena = own;
+	r->o = o;
+	r->hook = *hook;
+	r->began_ms = clock_ms();
+	log_info(STR_FMT " mode configured", STR_ARG(o->mode));
+	log_info("app id: " STR_FMT, STR_ARG(o->app_id));
+	if (read_all(r, a, ret_message) < 0 || make_metrics(r, a, ret_message) < 0)
+		goto failed;
+	*ret_message = STR("out of memory, or no threads or descriptors are left");
+	if (make_loops(r) < 0 || make_api(r) < 0)
+		goto failed;
+	r->servers.loops = r->loops;
+	r->servers.nloops = r->nloops;
+	r->task.run = start_opening;
+	loop_post(r->loops[0], &r->task);
+	return r;
+failed:
+	runtime_free(r, 0);
+	return NULL;
+}
+
+static void warn_of_scopes(const struct runtime *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->configuration->nsecret_scopes; i++) {
+		struct str name = r->configuration->secret_scopes[i].store_name;
+
+		if (map_get(&r->blocks->secrets, name) == NULL)
+			log_warn("Secrets configuration added for '" STR_FMT "', but no matching secret store was found",
+				 STR_ARG(name));
+	}
+}
+
+int runtime_serve(struct runtime *r, struct arena *a, struct str *ret_message)
+{
+	if (r->blocks == NULL) {
+		*ret_message = STR("out of memory");
+		return -1;
+	}
+	if (r->blocks->failure.n > 0) {
+		*ret_message = arena_str(a, r->blocks->failure);
+		return -1;
+	}
+	warn_of_scopes(r);
+	metrics_component_loaded(r->metrics);
+	atomic_store_explicit(&r->api.blocks, r->blocks, memory_order_release);
+	if (servers_open(&r->servers, r->o, &r->api, a, ret_message) < 0)
+		return -1;
+	r->api.ready |= API_READY_OUTBOUND;
+	r->hook.tell(r->hook.ctx, RUNTIME_APP_READY);
+	return 0;
+}
+
+void runtime_ready(struct runtime *r)
+{
+	r->api.ready |= API_READY;
+	log_info("dapr initialized. Status: Running. Init Elapsed %lldms", (long long)(clock_ms() - r->began_ms));
+}
+
+static void close_components(void *arg)
+{
+	struct runtime *r = arg;
+
+	blocks_close(r->blocks, r->within_ms);
+	uv_sem_post(&r->closed);
+}
+
+static void start_closing(struct loop_task *t)
+{
+	struct runtime *r = (struct runtime *)((char *)t - offsetof(struct runtime, task));
+
+	if (fiber_start(r->loops[0], close_components, r) < 0)
+		uv_sem_post(&r->closed);
+}
+
+void runtime_free(struct runtime *r, int within_ms)
+{
+	int64_t until = clock_ms() + within_ms, left;
+	int i;
+
+	servers_drain(&r->servers);
+	r->api.ready = 0;
+	r->api.waiting_for = "runtime";
+	servers_close(&r->servers, within_ms);
+	left = until - clock_ms();
+	if (r->blocks != NULL && uv_sem_init(&r->closed, 0) == 0) {
+		log_info("Dapr is shutting down");
+		r->within_ms = left > 500 ? (int)left : 500;
+		r->task.run = start_closing;
+		loop_post(r->loops[0], &r->task);
+		uv_sem_wait(&r->closed);
+		uv_sem_destroy(&r->closed);
+		log_info("Dapr runtime stopped");
+	}
+	for (i = 0; i < r->nloops; i++)
+		loop_stop(r->loops[i]);
+	for (i = 0; i < r->nloops; i++) {
+		loop_join(r->loops[i]);
+		loop_free(r->loops[i]);
+	}
+	if (r->api_made)
+		api_release(&r->api);
+	registry_free(r->registry);
+	metrics_free(r->metrics);
+	resources_unref(r->resources);
+	configuration_unref(r->configuration);
+	arena_unref(r->arena);
+}
