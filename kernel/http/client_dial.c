@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Name to address to connection. Names go to libuv's resolver threads, addresses do not. */
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include "base/banned.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "http/client_inside.h"
+
+#define SHORTEST_TRY (INT64_C(2) * 1000000000) /* for one address, while others wait */
+
+struct dial {
+	struct http_client *c;
+	struct arena *a;
+	int64_t until, deadline;
+	const uint8_t *stop;
+	struct error e;
+};
+
+/* Outlives the fiber that asked: the resolver's threads cannot be interrupted. */
+struct lookup {
+	uv_getaddrinfo_t req;
+	struct fiber *fiber; /* NULL: it does not wait any more */
+	int done, status;
+};
+
+static int out_of_time(struct dial *d, const char *what)
+{
+	if (d->stop != NULL && *d->stop)
+		d->e = CLIENT_CANCELLED;
+	else if (d->deadline > 0 && clock_ns() >= d->deadline)
+		d->e = CLIENT_EXPIRED;
+	else
+		d->e = client_error(d->a, ERROR_UNAVAILABLE, "dial tcp%s%s: i/o timeout", what[0] ? " " : "", what);
+	return -1;
+}
+
+static void on_resolved(uv_getaddrinfo_t *r, int status, struct addrinfo *list)
+{
+	struct lookup *l = r->data;
+
+	if (l->fiber == NULL) {
+		uv_freeaddrinfo(list);
+		mem_free(l);
+		return;
+	}
+	l->done = 1;
+	l->status = status;
+	fiber_wake(l->fiber);
+}
+
+static int resolve(struct dial *d, struct addrinfo **ret_list)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct lookup *l = mem_zalloc(sizeof(*l));
+	char port[12];
+	int late = 0;
+
+	if (l == NULL) {
+		d->e = CLIENT_NO_MEMORY;
+		return -1;
+	}
+	l->req.data = l;
+	l->fiber = fiber_self();
+	snprintf(port, sizeof(port), "%d", d->c->o.port);
+	l->status = uv_getaddrinfo(loop_uv(d->c->loop), &l->req, on_resolved, d->c->host, port, &hints);
+	l->done = l->status != 0;
+	while (!l->done && !late && !(d->stop != NULL && *d->stop))
+		late = fiber_park_until(d->until) < 0;
+	if (!l->done) {
+		l->fiber = NULL;
+		uv_cancel((uv_req_t *)&l->req);
+		return out_of_time(d, "");
+	}
+	*ret_list = l->req.addrinfo;
+	if (l->status != 0)
+		d->e = client_error(d->a, ERROR_UNAVAILABLE, "dial tcp: lookup %s: %s", d->c->host,
+				    l->status == UV_EAI_NONAME ? "no such host" : uv_strerror(l->status));
+	mem_free(l);
+	return error_is(&d->e) ? -1 : 0;
+}
+
+static void name_address(const struct sockaddr *to, char *ret_name, size_t size)
+{
+	char ip[INET6_ADDRSTRLEN] = "?";
+	int v6 = to->sa_family == AF_INET6;
+	int port = ntohs(v6 ? ((const struct sockaddr_in6 *)to)->sin6_port : ((const struct sockaddr_in *)to)->sin_port);
+
+	if (v6)
+		uv_ip6_name((const struct sockaddr_in6 *)to, ip, sizeof(ip));
+	else
+		uv_ip4_name((const struct sockaddr_in *)to, ip, sizeof(ip));
+	snprintf(ret_name, size, v6 ? "[%s]:%d" : "%s:%d", ip, port);
+}
+
+static struct client_link *try_address(struct dial *d, const struct sockaddr *to, int64_t until)
+{
+	struct client_link *l = client_link_new(loop_uv(d->c->loop));
+	char name[INET6_ADDRSTRLEN + 16];
+	int rc, late = 0;
+
+	if (l == NULL) {
+		d->e = CLIENT_NO_MEMORY;
+		return NULL;
+	}
+	name_address(to, name, sizeof(name));
+	rc = client_link_connect(l, to, fiber_self());
+	while (rc == 0 && !l->dial_done && !late && !(d->stop != NULL && *d->stop))
+		late = fiber_park_until(until) < 0;
+	if (rc == 0 && l->dial_done)
+		rc = l->dial_status;
+	if (rc != 0)
+		d->e = client_error(d->a, ERROR_UNAVAILABLE, "dial tcp %s: connect: %s", name, uv_strerror(rc));
+	else if (!l->dial_done)
+		out_of_time(d, name);
+	else
+		return l;
+	client_link_close(l);
+	return NULL;
+}
+
+static struct client_link *try_all(struct dial *d, const struct addrinfo *list)
+{
+	const struct addrinfo *at;
+	struct client_link *l = NULL;
+	int left = 0;
+
+	for (at = list; at != NULL; at = at->ai_next)
+		left++;
+	for (at = list; at != NULL && l == NULL; at = at->ai_next, left--) {
+		int64_t now = clock_ns(), until = d->until;
+
+		if (d->until > 0 && left > 1) {
+			int64_t share = (d->until - now) / left;
+
+			share = share < SHORTEST_TRY ? SHORTEST_TRY : share;
+			until = now + share < d->until ? now + share : d->until;
+		}
+		l = try_address(d, at->ai_addr, until);
+		if (l == NULL && ((d->until > 0 && clock_ns() >= d->until) || (d->stop != NULL && *d->stop)))
+			break;
+	}
+	return l;
+}
+
+struct client_link *client_dial(struct http_client *c, struct arena *a, int64_t deadline_ns, const uint8_t *stop,
+				struct error *ret_error)
+{
+	int64_t until = c->o.connect_timeout_ms > 0 ? clock_ns() + c->o.connect_timeout_ms * INT64_C(1000000) : 0;
+	struct dial d = { c, a, until, deadline_ns, stop, ERROR_NONE };
+	struct client_link *l = NULL;
+	struct addrinfo *list = NULL;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+
+	if (deadline_ns > 0 && (until == 0 || deadline_ns < until))
+		d.until = deadline_ns;
+	if (uv_ip4_addr(c->host, c->o.port, &v4) == 0) {
+		l = try_address(&d, (const struct sockaddr *)&v4, d.until);
+	} else if (strchr(c->host, '%') == NULL && uv_ip6_addr(c->host, c->o.port, &v6) == 0) {
+		l = try_address(&d, (const struct sockaddr *)&v6, d.until);
+	} else if (resolve(&d, &list) == 0) {
+		l = try_all(&d, list);
+		uv_freeaddrinfo(list);
+	}
+	if (l == NULL)
+		*ret_error = d.e;
+	return l;
+}
+
+int http_client_reach(struct http_client *c, int64_t until_ns, const uint8_t *stop)
+{
+	struct arena *a = arena_new();
+	struct client_link *l;
+	struct error e;
+
+	if (a == NULL)
+		return -1;
+	l = client_dial(c, a, until_ns, stop, &e);
+	client_link_close(l);
+	arena_unref(a);
+	return l != NULL ? 0 : -1;
+}
