@@ -4,6 +4,7 @@
 #include "grpc/inside.h"
 #include "grpc/zip.h"
 
+#define H2_CANCEL 0x8
 #define ONE_WRITE 16384 /* up to here a message and its prefix are put together, to leave in one frame */
 
 static const struct error expired = { .code = ERROR_DEADLINE_EXCEEDED, .message = { "context deadline exceeded", 25 } };
@@ -400,20 +401,34 @@ void grpc_send_refusal(struct grpc_call *c, int http, const struct error *e)
 	send_alone(c, http, fields, 3);
 }
 
-void grpc_call_expired(struct grpc_call *c)
+/* Neither of the two that end a response waits, so the loop may call them. */
+static void answer_expired(struct grpc_call *c)
 {
 	static const struct http_field fields[] = { { STR("content-type"), STR("application/grpc") },
 						    { STR("grpc-status"), STR("4") },
 						    { STR("grpc-message"), STR("context deadline exceeded") } };
 
+	if (c->writing) { /* the client does not even take what is there */
+		c->ended = 1;
+		http_abort(c->x, H2_CANCEL);
+	} else if (c->began) {
+		c->ended = 1;
+		http_end(c->x, fields + 1, 2);
+	} else {
+		send_alone(c, 200, fields, 3);
+	}
+}
+
+void grpc_call_expired(struct grpc_call *c)
+{
 	jmp_buf here, *outer;
 
-	if (c->over)
+	if (c->over || c->ended)
 		return;
 	/* This is the loop's stack: a jump to the handler's would be the end. */
 	outer = arena_on_oom(c->arena, &here);
-	if (!c->began && setjmp(here) == 0)
-		send_alone(c, 200, fields, 3);
+	if (setjmp(here) == 0)
+		answer_expired(c);
 	arena_on_oom(c->arena, outer);
 	end_early(c, ERROR_DEADLINE_EXCEEDED);
 }

@@ -315,7 +315,9 @@ static void serve_no_memory(struct grpc_call *c)
 	static const struct error e = { .code = ERROR_RESOURCE_EXHAUSTED, .message = { "out of memory", 13 } };
 
 	c->cancel_fn = NULL;
-	if (!c->ended && c->x->status == 0)
+	if (c->writing) /* half a message may have left */
+		http_abort(c->x, 0x2);
+	else if (!c->ended && c->x->status == 0)
 		http_reply(c->x, 200, fields, 3, STR_NONE);
 	else if (!c->ended)
 		http_end(c->x, fields + 1, 2);

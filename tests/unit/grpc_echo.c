@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "google/protobuf/wrappers.pb-c.h"
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
@@ -22,6 +23,45 @@
 #define STRING google__protobuf__string_value__descriptor
 
 static atomic_int finished[ERROR_UNAUTHENTICATED + 1], befores, cancels;
+
+static atomic_int fail_in, fail_next; /* the allocation that fails, 0 and below: none; the same for the next call */
+
+/* In place of base/mem.c. */
+static int fails(void)
+{
+	return fail_in > 0 && atomic_fetch_sub(&fail_in, 1) == 1;
+}
+
+void *mem_alloc(size_t n)
+{
+	return fails() ? NULL : malloc(n ? n : 1);
+}
+
+void *mem_zalloc(size_t n)
+{
+	return fails() ? NULL : calloc(1, n ? n : 1);
+}
+
+void *mem_resize(void *p, size_t n)
+{
+	return fails() ? NULL : realloc(p, n ? n : 1);
+}
+
+char *mem_dup(const void *p, size_t n)
+{
+	char *q = mem_alloc(n + 1);
+
+	if (q == NULL)
+		return NULL;
+	memcpy(q, p, n);
+	q[n] = '\0';
+	return q;
+}
+
+void mem_free(void *p)
+{
+	free(p);
+}
 
 static int64_t number(struct grpc_call *c, struct str name, int64_t otherwise)
 {
@@ -54,6 +94,30 @@ static struct error echo(struct grpc_call *c, const void *request, const Protobu
 {
 	*ret_reply = request;
 	return obey(c);
+}
+
+/* From the next call on, the x-count-th allocation of the process fails. Answers whether one was still to come. */
+static struct error fail(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply)
+{
+	Google__Protobuf__StringValue *reply = arena_alloc(c->arena, sizeof(*reply));
+
+	(void)request;
+	google__protobuf__string_value__init(reply);
+	reply->value = c->user ? "more" : "done";
+	*ret_reply = &reply->base;
+	atomic_store(&fail_next, (int)number(c, STR("x-count"), 0));
+	return ERROR_NONE;
+}
+
+/* Fail itself is safe from it. */
+static void fail_from_here(struct grpc_call *c)
+{
+	int next = atomic_exchange(&fail_next, 0);
+
+	if (str_is(c->method_name, "Fail"))
+		c->user = atomic_exchange(&fail_in, 0) > 0 ? c : NULL;
+	else if (next > 0)
+		atomic_store(&fail_in, next);
 }
 
 struct waiter {
@@ -146,6 +210,7 @@ static struct error before(void *ctx, struct grpc_call *c)
 {
 	(void)ctx;
 	atomic_fetch_add(&befores, 1);
+	fail_from_here(c);
 	if (grpc_metadata(c, STR("x-forbidden")).p != NULL)
 		return error_new(c->arena, ERROR_PERMISSION_DENIED, NULL, "not for you");
 	return ERROR_NONE;
@@ -183,6 +248,7 @@ static const struct grpc_method methods[] = {
 	{ "Echo", GRPC_UNARY, &BYTES, &BYTES, echo, NULL },
 	{ "Text", GRPC_UNARY, &STRING, &STRING, echo, NULL },
 	{ "Wait", GRPC_UNARY, &BYTES, &BYTES, wait_for_cancel, NULL },
+	{ "Fail", GRPC_UNARY, &BYTES, &STRING, fail, NULL },
 	{ "Counts", GRPC_UNARY, &BYTES, &STRING, counts, NULL },
 	{ "Repeat", GRPC_SERVER_STREAM, &BYTES, &BYTES, NULL, repeat },
 	{ "Chat", GRPC_BIDI, &BYTES, &BYTES, NULL, chat },
@@ -212,6 +278,7 @@ int main(int argc, char **argv)
 	o.protocols = HTTP_2;
 	o.handle = grpc_handle;
 	o.refuse = grpc_refuse;
+	o.no_date = 1;
 	o.ctx = &grpc;
 	for (i = 0; i < n; i++)
 		if ((loops[i] = loop_new(i)) == NULL || loop_start(loops[i]) < 0)
