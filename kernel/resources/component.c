@@ -10,7 +10,7 @@
 static const struct field secret_fields[] = {
 	FIELD("name", FIELD_STR, struct component_secret, name),
 	FIELD("key", FIELD_STR, struct component_secret, key),
-	FIELD_END
+	FIELD_END,
 };
 
 static const struct field item_fields[] = {
@@ -20,7 +20,7 @@ static const struct field item_fields[] = {
 	FIELD("value", FIELD_NODE, struct component_item, node),
 	FIELD_SUB("secretKeyRef", struct component_item, secret, secret_fields),
 	FIELD("envRef", FIELD_STR, struct component_item, env),
-	FIELD_END
+	FIELD_END,
 };
 
 static const struct field spec_fields[] = {
@@ -29,7 +29,7 @@ static const struct field spec_fields[] = {
 	FIELD("ignoreErrors", FIELD_BOOL, struct component, ignore_errors),
 	FIELD("initTimeout", FIELD_STR, struct component, init_timeout_text),
 	FIELD_ARRAY("metadata", struct component, items, nitems, item_fields),
-	FIELD_END
+	FIELD_END,
 };
 
 static const struct field metadata_fields[] = {
@@ -37,12 +37,12 @@ static const struct field metadata_fields[] = {
 	FIELD("namespace", FIELD_STR, struct component, namespace),
 	FIELD("annotations", FIELD_PAIRS, struct component, annotations),
 	FIELD("labels", FIELD_PAIRS, struct component, labels),
-	FIELD_END
+	FIELD_END,
 };
 
 static const struct field auth_fields[] = {
 	FIELD("secretStore", FIELD_STR, struct component, secret_store),
-	FIELD_END
+	FIELD_END,
 };
 
 static const struct field component_fields[] = {
@@ -54,7 +54,7 @@ static const struct field component_fields[] = {
 	FIELD("spec", FIELD_NODE, struct component, spec),
 	FIELD_INLINE("auth", auth_fields),
 	FIELD("scopes", FIELD_STRS, struct component, scopes),
-	FIELD_END
+	FIELD_END,
 };
 
 /* Text goes in without its quotes; anything else is its JSON, as Dapr hands it to components. */

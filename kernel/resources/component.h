@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The Component resource (dapr.io/v1alpha1). Part of a snapshot: immutable, everything in the snapshot's arena; hold the
- * snapshot (resources_ref) for as long as you look at one. References to secrets and the environment are only named here.
+ * The Component resource (dapr.io/v1alpha1). Part of a snapshot: immutable, everything in the snapshot's arena; hold
+ * the snapshot (resources_ref) for as long as you look at one. References to secrets and the environment are only named
+ * here.
  */
 #ifndef RESOURCES_COMPONENT_H
 #define RESOURCES_COMPONENT_H
@@ -14,12 +15,12 @@ struct component_secret {
 	struct str key;	 /* empty: the same as name */
 };
 
-struct component_item { /* one entry of spec.metadata */
-	struct str name; /* as written; compare in any case (str_ieq) */
+struct component_item {	  /* one entry of spec.metadata */
+	struct str name;  /* as written; compare in any case (str_ieq) */
 	struct str value; /* of a string its text, else its JSON (true, 5, {"a":1}); empty when there is none */
 	struct str json;  /* the value as JSON; p NULL: no value was given */
 	struct component_secret secret;
-	struct str env;	  /* spec.metadata[].envRef, empty: none; read only when json.p is NULL */
+	struct str env;		      /* spec.metadata[].envRef, empty: none; read only when json.p is NULL */
 	const struct yaml_node *node; /* the value as written; NULL: none */
 	int line;
 };
@@ -38,7 +39,7 @@ struct component {
 	struct pairs annotations, labels;
 	struct str log_name; /* "name (type/version)", "name (type)" without a version: as Dapr logs it */
 	const char *file;
-	int line; /* where its document starts */
+	int line;		      /* where its document starts */
 	const struct yaml_node *spec; /* as written, for comparing two snapshots; may be NULL */
 };
 

@@ -31,8 +31,7 @@ struct loader {
 	struct error error; /* its message is in work */
 };
 
-__attribute__((format(printf, 3, 4)))
-static int fail(struct loader *l, const char *tag, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static int fail(struct loader *l, const char *tag, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -53,8 +52,12 @@ static void unknown_field(void *arg, const char *path, const struct yaml_node *k
 /* One file over what stands. */
 static int lay_over(struct loader *l, const char *file)
 {
-	struct field_report r = { .arena = l->arena, .rules = YAML_CONFIGURATION, .file = file,
-				  .problems = buf_in(l->work), .unknown = unknown_field, .arg = (void *)file };
+	struct field_report r = { .arena = l->arena,
+				  .rules = YAML_CONFIGURATION,
+				  .file = file,
+				  .problems = buf_in(l->work),
+				  .unknown = unknown_field,
+				  .arg = (void *)file };
 	const struct yaml_node *root;
 	struct yaml_fault fault;
 	const char *why;
@@ -62,7 +65,8 @@ static int lay_over(struct loader *l, const char *file)
 
 	why = folder_read_file(l->work, file, &text);
 	if (why != NULL)
-		return fail(l, FAILED_LOADING, "stat %s: %s (--config takes a file that is there and readable)", file, why);
+		return fail(l, FAILED_LOADING, "stat %s: %s (--config takes a file that is there and readable)", file,
+			    why);
 	if (environment_expand(l->work, text, EXPANDED_MAX, &text) < 0)
 		return fail(l, FAILED_LOADING, "%s: with its $VARIABLES replaced it is larger than 4 MiB", file);
 	root = yaml_parse(l->arena, text, 1, &fault);
@@ -98,13 +102,15 @@ static int check_scopes(struct loader *l)
 		for (k = 0; k < i; k++)
 			if (str_eq(s->store_name, c->secret_scopes[k].store_name))
 				return fail(l, FAILED_LOADING,
-					    STR_FMT " storeName is repeated in secrets configuration (spec.secrets.scopes, "
+					    STR_FMT
+					    " storeName is repeated in secrets configuration (spec.secrets.scopes, "
 					    "lines %d and %d: keep one scope per store)",
 					    STR_ARG(s->store_name), c->secret_scopes[k].line, s->line);
 		if (s->default_access.n > 0 && !str_ieq(s->default_access, STR("allow")) &&
 		    !str_ieq(s->default_access, STR("deny")))
 			return fail(l, FAILED_LOADING,
-				    "defaultAccess " STR_FMT " can be either allow or deny (spec.secrets.scopes, line %d)",
+				    "defaultAccess " STR_FMT
+				    " can be either allow or deny (spec.secrets.scopes, line %d)",
 				    STR_ARG(s->default_access), s->line);
 		sort(&s->allowed);
 		sort(&s->denied);
@@ -193,9 +199,10 @@ static void finish_pipeline(struct arena *a, struct configuration_pipeline *p)
 	for (i = 0; i < p->nhandlers; i++) {
 		struct configuration_handler *h = &p->handlers[i];
 
-		h->log_name = h->version.n ? arena_printf(a, STR_FMT " (" STR_FMT "/" STR_FMT ")", STR_ARG(h->name),
-							  STR_ARG(h->type), STR_ARG(h->version)) :
-					     arena_printf(a, STR_FMT " (" STR_FMT ")", STR_ARG(h->name), STR_ARG(h->type));
+		h->log_name = h->version.n
+				      ? arena_printf(a, STR_FMT " (" STR_FMT "/" STR_FMT ")", STR_ARG(h->name),
+						     STR_ARG(h->type), STR_ARG(h->version))
+				      : arena_printf(a, STR_FMT " (" STR_FMT ")", STR_ARG(h->name), STR_ARG(h->type));
 	}
 }
 
@@ -246,7 +253,8 @@ static int load_or_out_of_memory(struct loader *l)
 	jmp_buf oom;
 
 	if (setjmp(oom) != 0) {
-		l->error = (struct error){ .code = ERROR_RESOURCE_EXHAUSTED, .tag = FAILED_LOADING,
+		l->error = (struct error){ .code = ERROR_RESOURCE_EXHAUSTED,
+					   .tag = FAILED_LOADING,
 					   .message = STR("out of memory") };
 		return -1;
 	}
@@ -263,7 +271,8 @@ struct configuration *configuration_load(const char *const *files, size_t nfiles
 
 	l.arena = arena_new();
 	l.work = arena_new();
-	l.error = (struct error){ .code = ERROR_RESOURCE_EXHAUSTED, .tag = FAILED_LOADING,
+	l.error = (struct error){ .code = ERROR_RESOURCE_EXHAUSTED,
+				  .tag = FAILED_LOADING,
 				  .message = STR("out of memory") };
 	if (l.arena != NULL && l.work != NULL && load_or_out_of_memory(&l) == 0)
 		c = &l.raw->c;

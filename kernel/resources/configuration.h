@@ -57,7 +57,7 @@ struct configuration_metric_http {
 	struct strs path_matching;
 };
 
-struct configuration_metric { /* spec.metric, with spec.metrics already laid over it */
+struct configuration_metric {	/* spec.metric, with spec.metrics already laid over it */
 	int enabled;		/* 0, 1 */
 	int record_error_codes; /* 0, 1 */
 	struct configuration_metric_http http;
@@ -82,7 +82,7 @@ struct configuration_mtls {
 
 struct configuration_scope { /* of one secret store */
 	struct str store_name;
-	struct str default_access; /* "", or allow or deny in any case */
+	struct str default_access;   /* "", or allow or deny in any case */
 	struct strs allowed, denied; /* sorted bytewise */
 	int line;
 };
@@ -100,7 +100,7 @@ struct configuration_policy {
 };
 
 struct configuration_access { /* spec.accessControl */
-	int given; /* the line where the last file that has it says so; 0: none has (the defaults are no list to enforce) */
+	int given; /* the line in the last file that has it; 0: none has, and the defaults are no list to enforce */
 	struct str default_action; /* "allow" by default */
 	struct str trust_domain;   /* "public" by default */
 	size_t npolicies;
@@ -132,8 +132,8 @@ struct configuration_workflow {
 };
 
 struct configuration {
-	struct arena *arena;	/* holds all of it; configuration_ref/unref count on it */
-	struct str name;	/* metadata.name of the last file that has one; empty: none */
+	struct arena *arena; /* holds all of it; configuration_ref/unref count on it */
+	struct str name;     /* metadata.name of the last file that has one; empty: none */
 	struct str namespace;
 
 	struct configuration_tracing tracing;
@@ -145,7 +145,7 @@ struct configuration {
 	size_t napi_allowed, napi_denied;
 	struct configuration_api *api_allowed, *api_denied;
 	struct strs components_deny; /* "type" or "type/version" */
-	size_t nfeatures; /* with the defaults (HotReload, …) behind what the files list */
+	size_t nfeatures;	     /* with the defaults (HotReload, …) behind what the files list */
 	struct configuration_feature *features;
 	struct configuration_pipeline http_pipeline, app_http_pipeline;
 	struct {
@@ -161,8 +161,8 @@ struct configuration {
 
 /*
  * Loads files over the defaults (nfiles 0: the defaults alone), then OTEL_EXPORTER_OTLP_* where no file names a
- * collector. One reference; NULL: ret_error, its message in `scratch`, names file, line and field; ret_error->tag is what
- * Dapr says before it ("error loading configuration").
+ * collector. One reference; NULL: ret_error, its message in `scratch`, names file, line and field; ret_error->tag is
+ * what Dapr says before it ("error loading configuration").
  */
 struct configuration *configuration_load(const char *const *files, size_t nfiles, struct arena *scratch,
 					 struct error *ret_error);

@@ -10,7 +10,7 @@ struct configuration_raw_workflow_metric {
 };
 
 struct configuration_raw_metric {
-	int enabled, record_error_codes; /* UNSET, 0, 1 */
+	int enabled, record_error_codes;	/* UNSET, 0, 1 */
 	struct configuration_metric_http *http; /* NULL: not given */
 	struct configuration_raw_workflow_metric *workflow;
 	struct ints latency_buckets; /* p NULL: not given */

@@ -4,7 +4,7 @@
 #define RESOURCES_ENVIRONMENT_H
 #include "resources/configuration.h"
 
-/* $NAME and ${NAME} replaced as Go's os.ExpandEnv does, unset ones by nothing. -1: the result has more than most bytes. */
+/* $NAME and ${NAME} replaced as Go's os.ExpandEnv does, unset ones by nothing. -1: more than `most` bytes come out. */
 int environment_expand(struct arena *a, struct str text, size_t most, struct str *ret_text);
 
 /*

@@ -55,8 +55,8 @@ void field_problem(struct field_report *report, const struct yaml_node *at, cons
 	va_end(ap);
 }
 
-__attribute__((format(printf, 4, 5)))
-static void problem(struct field_report *r, const struct yaml_node *at, const struct path *p, const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static void problem(struct field_report *r, const struct yaml_node *at,
+							  const struct path *p, const char *fmt, ...)
 {
 	struct buf path = buf_in(r->arena);
 	va_list ap;
@@ -76,10 +76,10 @@ static const char *given(const struct field_report *r, const struct yaml_node *n
 #define UNUSED_TOO __attribute__((unused))
 #define READ_ARGS \
 	UNUSED_TOO struct field_report *r, UNUSED_TOO const struct yaml_node *n, UNUSED_TOO const struct path *p, \
-	UNUSED_TOO const struct field *f, UNUSED_TOO void *at
+		UNUSED_TOO const struct field *f, UNUSED_TOO void *at
 
-static void object_fields(struct field_report *r, const struct field *fields, const struct yaml_node *node, char *object,
-			  const struct path *p);
+static void object_fields(struct field_report *r, const struct field *fields, const struct yaml_node *node,
+			  char *object, const struct path *p);
 
 static const struct str empty = { "", 0 };
 static const int unset = UNSET;
@@ -139,7 +139,7 @@ static void read_bool(READ_ARGS)
 	struct yaml_value v = yaml_resolve(n, r->rules);
 
 	if (v.type == YAML_STRING && r->rules == YAML_CONFIGURATION) {
-		/* yaml.v3 reads yes and on as text, and as a boolean only where one is wanted; "true" in quotes it refuses. */
+		/* yaml.v3: yes and on are text, and booleans only where one is wanted; "true" in quotes never is. */
 		struct yaml_node plain = { .kind = YAML_SCALAR, .style = YAML_PLAIN, .text = n->text };
 
 		if (yaml_resolve(&plain, YAML_CONFIGURATION).type == YAML_STRING)
@@ -148,8 +148,7 @@ static void read_bool(READ_ARGS)
 	if (v.type == YAML_BOOL)
 		*to = v.b;
 	else
-		problem(r, n, p, "must be true or false without quotes, not %s",
-			given(r, n));
+		problem(r, n, p, "must be true or false without quotes, not %s", given(r, n));
 }
 
 static int read_whole(struct field_report *r, const struct yaml_node *n, int64_t least, int64_t most, int64_t *ret)
@@ -389,8 +388,8 @@ static void (*const readers[])(READ_ARGS) = {
 /* null leaves a resource's field as it is; in a configuration it takes away what Go keeps behind a pointer. */
 static void read_null(const struct field_report *r, const struct field *f, char *owner)
 {
-	if (r->rules == YAML_CONFIGURATION && f->type != FIELD_STR && f->type != FIELD_BOOL &&
-	    f->type != FIELD_INT32 && f->type != FIELD_PART)
+	if (r->rules == YAML_CONFIGURATION && f->type != FIELD_STR && f->type != FIELD_BOOL && f->type != FIELD_INT32 &&
+	    f->type != FIELD_PART)
 		set_default(f, owner);
 }
 
@@ -421,8 +420,8 @@ static void look_at_keys(struct field_report *r, const struct field *fields, con
 	}
 }
 
-static void object_fields(struct field_report *r, const struct field *fields, const struct yaml_node *node, char *object,
-			  const struct path *p)
+static void object_fields(struct field_report *r, const struct field *fields, const struct yaml_node *node,
+			  char *object, const struct path *p)
 {
 	const struct field *f;
 

@@ -6,7 +6,7 @@
  *	static const struct field widget_fields[] = {
  *		FIELD("name", FIELD_STR, struct widget, name),
  *		FIELD_SUB("owner", struct widget, owner, owner_fields),
- *		FIELD_END
+ *		FIELD_END,
  *	};
  */
 #ifndef RESOURCES_FIELD_H
@@ -32,23 +32,23 @@ struct pairs { /* a map of strings, sorted by key */
 #define UNSET (-1)		/* a FIELD_OPTIONAL_BOOL that was not given */
 
 enum field_type {
-	FIELD_STR,	     /* struct str */
-	FIELD_BOOL,	     /* int: 0, 1 */
-	FIELD_OPTIONAL_BOOL, /* int: UNSET, 0, 1 */
-	FIELD_INT32,	     /* int32_t */
+	FIELD_STR,	      /* struct str */
+	FIELD_BOOL,	      /* int: 0, 1 */
+	FIELD_OPTIONAL_BOOL,  /* int: UNSET, 0, 1 */
+	FIELD_INT32,	      /* int32_t */
 	FIELD_OPTIONAL_INT32, /* the same, and a configuration's null makes it 0 */
-	FIELD_DURATION,	     /* int64_t nanoseconds, DURATION_NONE when null */
-	FIELD_STRS,	     /* struct strs */
-	FIELD_INTS,	     /* struct ints */
-	FIELD_PAIRS,	     /* struct pairs */
-	FIELD_JSON,	     /* struct str: any value as JSON; p NULL: none or null */
-	FIELD_NODE,	     /* const struct yaml_node *: any value as it is */
-	FIELD_LINE,	     /* int: the line of the object that has this table, 0: it was not given; its name is "" */
-	FIELD_IGNORED,	     /* a key that Dapr knows and nothing here reads */
-	FIELD_OBJECT,	     /* a struct, in place; sub tells its fields */
-	FIELD_PART,	     /* the same, and a configuration's null leaves it as it is */
-	FIELD_POINTER,	     /* a pointer to a struct, NULL when absent; sub, size */
-	FIELD_OBJECTS,	     /* a pointer to an array of structs, its count (size_t) at `count`; sub, size */
+	FIELD_DURATION,	      /* int64_t nanoseconds, DURATION_NONE when null */
+	FIELD_STRS,	      /* struct strs */
+	FIELD_INTS,	      /* struct ints */
+	FIELD_PAIRS,	      /* struct pairs */
+	FIELD_JSON,	      /* struct str: any value as JSON; p NULL: none or null */
+	FIELD_NODE,	      /* const struct yaml_node *: any value as it is */
+	FIELD_LINE,	      /* int: the line of the object that has this table, 0: it was not given; its name is "" */
+	FIELD_IGNORED,	      /* a key that Dapr knows and nothing here reads */
+	FIELD_OBJECT,	      /* a struct, in place; sub tells its fields */
+	FIELD_PART,	      /* the same, and a configuration's null leaves it as it is */
+	FIELD_POINTER,	      /* a pointer to a struct, NULL when absent; sub, size */
+	FIELD_OBJECTS,	      /* a pointer to an array of structs, its count (size_t) at `count`; sub, size */
 };
 
 struct field {
@@ -58,10 +58,12 @@ struct field {
 	const struct field *sub;
 };
 
+/* clang-format off */
+/* INLINE: an object whose fields are the owner's own members. */
 #define FIELD(name, type, owner, member) { name, type, offsetof(owner, member), 0, 0, NULL }
 #define FIELD_SUB(name, owner, member, sub) \
 	{ name, FIELD_OBJECT, offsetof(owner, member), 0, sizeof(((owner *)0)->member), sub }
-#define FIELD_INLINE(name, sub) { name, FIELD_OBJECT, 0, 0, 0, sub } /* an object whose fields are the owner's members */
+#define FIELD_INLINE(name, sub) { name, FIELD_OBJECT, 0, 0, 0, sub }
 #define FIELD_PART_INLINE(name, sub) { name, FIELD_PART, 0, 0, 0, sub }
 #define FIELD_PTR(name, owner, member, sub) \
 	{ name, FIELD_POINTER, offsetof(owner, member), 0, sizeof(*((owner *)0)->member), sub }
@@ -69,11 +71,12 @@ struct field {
 	{ name, FIELD_OBJECTS, offsetof(owner, member), offsetof(owner, counter), sizeof(*((owner *)0)->member), sub }
 #define FIELD_KNOWN(name) { name, FIELD_IGNORED, 0, 0, 0, NULL }
 #define FIELD_END { NULL, FIELD_STR, 0, 0, 0, NULL }
+/* clang-format on */
 
 /*
- * The rules are those of Dapr's two decoders. YAML_RESOURCE: keys in any case, the last of two equal keys wins, a number
- * fits a string, null changes nothing. YAML_CONFIGURATION: exact keys, two equal keys are refused, null takes away what
- * stood, text goes in as written; objects merge into what stands, lists replace it.
+ * The rules are those of Dapr's two decoders. YAML_RESOURCE: keys in any case, the last of two equal keys wins, a
+ * number fits a string, null changes nothing. YAML_CONFIGURATION: exact keys, two equal keys are refused, null takes
+ * away what stood, text goes in as written; objects merge into what stands, lists replace it.
  */
 struct field_report {
 	struct arena *arena; /* for values and messages */
@@ -81,7 +84,8 @@ struct field_report {
 	const char *file;    /* named in each problem; NULL: only the line is */
 	struct buf problems; /* buf_in(arena); one line each; empty: all well. Never holds a value of a string field */
 	size_t nproblems;
-	void (*unknown)(void *arg, const char *path, const struct yaml_node *key); /* a key in no table; NULL: ignored */
+	void (*unknown)(void *arg, const char *path,
+			const struct yaml_node *key); /* a key in no table; NULL: ignored */
 	void *arg;
 };
 

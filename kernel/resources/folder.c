@@ -170,7 +170,8 @@ static int list_folder(struct arena *work, struct opened *o, const char *path, s
 int folder_read(struct arena *work, const char *path, folder_file *fn, void *arg, struct error *ret_error)
 {
 	struct opened *o = opened_new(work);
-	char *into = arena_alloc(work, YAML_FILE_MAX + 1); /* one for all; the system gives its pages when they are used */
+	char *into = arena_alloc(work,
+				 YAML_FILE_MAX + 1); /* one for all; the system gives its pages when they are used */
 	struct str folder = str_of(path);
 	struct names list = { NULL, 0, 0 };
 	int fault = list_folder(work, o, path, &list);

@@ -18,19 +18,29 @@ static const struct kind {
 	const char *failed;   /* what Dapr says where two of this kind have one name */
 	const char *about[2]; /* log_name is "name (…)" with the first of these that is there */
 } kinds[] = {
-	[RESOURCE_COMPONENT] = { "Component", { "dapr.io/v1alpha1" }, UNIQUE | NAMESPACED | FATAL, FAILED_COMPONENTS,
+	[RESOURCE_COMPONENT] = { "Component",
+				 { "dapr.io/v1alpha1" },
+				 UNIQUE | NAMESPACED | FATAL,
+				 FAILED_COMPONENTS,
 				 { NULL } },
 	[RESOURCE_CONFIGURATION] = { "Configuration", { "dapr.io/v1alpha1" }, NAMESPACED, "", { NULL } },
-	[RESOURCE_HTTP_ENDPOINT] = { "HTTPEndpoint", { "dapr.io/v1alpha1" }, UNIQUE | NAMESPACED,
-				     "failed to load HTTP endpoints", { "spec.baseUrl" } },
+	[RESOURCE_HTTP_ENDPOINT] = { "HTTPEndpoint",
+				     { "dapr.io/v1alpha1" },
+				     UNIQUE | NAMESPACED,
+				     "failed to load HTTP endpoints",
+				     { "spec.baseUrl" } },
 	[RESOURCE_SUBSCRIPTION] = { "Subscription", { "dapr.io/v1alpha1", "dapr.io/v2alpha1" }, 0, "", { NULL } },
 	[RESOURCE_RESILIENCY] = { "Resiliency", { "dapr.io/v1alpha1" }, 0, "", { NULL } },
-	[RESOURCE_MCP_SERVER] = { "MCPServer", { "dapr.io/v1alpha1" }, UNIQUE | NAMESPACED | FATAL,
+	[RESOURCE_MCP_SERVER] = { "MCPServer",
+				  { "dapr.io/v1alpha1" },
+				  UNIQUE | NAMESPACED | FATAL,
 				  "failed to load mcpservers",
 				  { "spec.endpoint.streamableHTTP.url", "spec.endpoint.sse.url" } },
-	[RESOURCE_WORKFLOW_ACCESS_POLICY] = { "WorkflowAccessPolicy", { "dapr.io/v1alpha1" },
+	[RESOURCE_WORKFLOW_ACCESS_POLICY] = { "WorkflowAccessPolicy",
+					      { "dapr.io/v1alpha1" },
 					      UNIQUE | NAMESPACED | FATAL,
-					      "failed to load workflow access policies", { NULL } },
+					      "failed to load workflow access policies",
+					      { NULL } },
 };
 
 struct candidate {
@@ -62,7 +72,7 @@ struct head {
 static const struct field head_metadata_fields[] = {
 	FIELD("name", FIELD_STR, struct head, name),
 	FIELD("namespace", FIELD_STR, struct head, namespace),
-	FIELD_END
+	FIELD_END,
 };
 
 static const struct field head_fields[] = {
@@ -71,7 +81,7 @@ static const struct field head_fields[] = {
 	FIELD("apiVersion", FIELD_STR, struct head, api_version),
 	FIELD_INLINE("metadata", head_metadata_fields),
 	FIELD("scopes", FIELD_STRS, struct head, scopes),
-	FIELD_END
+	FIELD_END,
 };
 
 const char *resource_kind_name(enum resource_kind kind)
@@ -82,7 +92,8 @@ const char *resource_kind_name(enum resource_kind kind)
 static void skip(struct loader *l, const char *kind, struct str why)
 {
 	l->r->nskipped++;
-	log_warn("daprd load %s error when parsing manifests yaml resource in %s: " STR_FMT, kind, l->file, STR_ARG(why));
+	log_warn("daprd load %s error when parsing manifests yaml resource in %s: " STR_FMT, kind, l->file,
+		 STR_ARG(why));
 }
 
 static void unknown_field(void *arg, const char *path, const struct yaml_node *key)
@@ -166,7 +177,9 @@ static void keep(struct loader *l, const struct kind *k, const struct head *h, c
 
 static struct field_report report(struct loader *l)
 {
-	return (struct field_report){ .arena = l->arena, .rules = YAML_RESOURCE, .problems = buf_in(l->arena), .arg = l };
+	return (struct field_report){
+		.arena = l->arena, .rules = YAML_RESOURCE, .problems = buf_in(l->arena), .arg = l
+	};
 }
 
 static void read_document(struct loader *l, struct str text, int line)
@@ -182,8 +195,9 @@ static void read_document(struct loader *l, struct str text, int line)
 	root = yaml_parse(l->arena, text, line, &fault);
 	if (root == NULL) {
 		if (fault.message.n > 0)
-			skip(l, "resource", arena_printf(l->work, "line %d, column %d: " STR_FMT, fault.line, fault.column,
-							 STR_ARG(fault.message)));
+			skip(l, "resource",
+			     arena_printf(l->work, "line %d, column %d: " STR_FMT, fault.line, fault.column,
+					  STR_ARG(fault.message)));
 		return;
 	}
 	if (yaml_resolve(root, YAML_RESOURCE).type == YAML_NULL)
@@ -195,8 +209,8 @@ static void read_document(struct loader *l, struct str text, int line)
 	}
 	k = kind_of(&h);
 	if (k == NULL) {
-		log_debug("%s:%d: kind '" STR_FMT "' of apiVersion '" STR_FMT "' is none of ours: skipped", l->file, h.line,
-			  STR_ARG(h.kind), STR_ARG(h.api_version));
+		log_debug("%s:%d: kind '" STR_FMT "' of apiVersion '" STR_FMT "' is none of ours: skipped", l->file,
+			  h.line, STR_ARG(h.kind), STR_ARG(h.api_version));
 		return;
 	}
 	bad = name_fault(l, &h);
@@ -228,8 +242,8 @@ static int read_file(void *arg, const char *path, struct str text, const char *f
 	while (yaml_split(&text, &line, &document, &first)) {
 		if (l->ncandidates >= RESOURCES_MAX) {
 			l->error = error_new(l->work, ERROR_RESOURCE_EXHAUSTED, FAILED_COMPONENTS,
-					     "%s:%d: more than %d resources: spread them over several applications", path,
-					     first, RESOURCES_MAX);
+					     "%s:%d: more than %d resources: spread them over several applications",
+					     path, first, RESOURCES_MAX);
 			return -1;
 		}
 		read_document(l, document, first);
@@ -258,8 +272,8 @@ static struct candidate *taken_before(struct loader *l, const struct candidate *
 }
 
 /*
- * Takes what is of this kind and meant for this sidecar; 0 or, where two have one name, -1 with Dapr's sentence for each
- * in *ret_faults and behind them where they stand. As there, a name is compared before its scopes are.
+ * Takes what is of this kind and meant for this sidecar; 0 or, where two have one name, -1 with Dapr's sentence for
+ * each in *ret_faults and behind them where they stand. As there, a name is compared before its scopes are.
  */
 static int take_kind(struct loader *l, const struct kind *k, size_t *ret_n, struct str *ret_faults)
 {
@@ -278,9 +292,10 @@ static int take_kind(struct loader *l, const struct kind *k, size_t *ret_n, stru
 		other = k->rules & UNIQUE ? taken_before(l, c) : NULL;
 		if (other != NULL) {
 			buf_printf(&faults, "%sduplicate definition of %s name " STR_FMT " with existing " STR_FMT,
-				   faults.n ? "\n" : "", k->name, STR_ARG(r->log_name), STR_ARG(other->resource.log_name));
-			buf_printf(&places, "\n%s:%d has the name of %s:%d: rename or remove one of them", r->file, r->line,
-				   other->resource.file, other->resource.line);
+				   faults.n ? "\n" : "", k->name, STR_ARG(r->log_name),
+				   STR_ARG(other->resource.log_name));
+			buf_printf(&places, "\n%s:%d has the name of %s:%d: rename or remove one of them", r->file,
+				   r->line, other->resource.file, other->resource.line);
 			continue;
 		}
 		c->taken = in_scope(l, r);
@@ -297,7 +312,8 @@ static int take_kind(struct loader *l, const struct kind *k, size_t *ret_n, stru
 static void fill(struct loader *l, enum resource_kind kind, size_t n)
 {
 	struct resource *list = arena_alloc(l->arena, n * sizeof(*list));
-	struct component *components = kind == RESOURCE_COMPONENT ? arena_alloc(l->arena, n * sizeof(*components)) : NULL;
+	struct component *components = kind == RESOURCE_COMPONENT ? arena_alloc(l->arena, n * sizeof(*components))
+								  : NULL;
 	struct candidate *c;
 	size_t i = 0;
 
@@ -344,7 +360,8 @@ static int load_or_out_of_memory(struct loader *l)
 	jmp_buf oom;
 
 	if (setjmp(oom) != 0) {
-		l->error = (struct error){ .code = ERROR_RESOURCE_EXHAUSTED, .tag = FAILED_COMPONENTS,
+		l->error = (struct error){ .code = ERROR_RESOURCE_EXHAUSTED,
+					   .tag = FAILED_COMPONENTS,
 					   .message = STR("out of memory") };
 		return -1;
 	}
@@ -362,7 +379,8 @@ struct resources *resources_load(const char *const *paths, size_t npaths, struct
 	l.last = &l.first;
 	l.arena = arena_new();
 	l.work = arena_new();
-	l.error = (struct error){ .code = ERROR_RESOURCE_EXHAUSTED, .tag = FAILED_COMPONENTS,
+	l.error = (struct error){ .code = ERROR_RESOURCE_EXHAUSTED,
+				  .tag = FAILED_COMPONENTS,
 				  .message = STR("out of memory") };
 	if (l.arena != NULL && l.work != NULL && load_or_out_of_memory(&l) == 0)
 		r = l.r;

@@ -14,8 +14,14 @@
 #define RESOURCES_MAX 10000 /* of one load, all kinds together */
 
 enum resource_kind {
-	RESOURCE_COMPONENT, RESOURCE_CONFIGURATION, RESOURCE_HTTP_ENDPOINT, RESOURCE_SUBSCRIPTION, RESOURCE_RESILIENCY,
-	RESOURCE_MCP_SERVER, RESOURCE_WORKFLOW_ACCESS_POLICY, RESOURCE_KINDS
+	RESOURCE_COMPONENT,
+	RESOURCE_CONFIGURATION,
+	RESOURCE_HTTP_ENDPOINT,
+	RESOURCE_SUBSCRIPTION,
+	RESOURCE_RESILIENCY,
+	RESOURCE_MCP_SERVER,
+	RESOURCE_WORKFLOW_ACCESS_POLICY,
+	RESOURCE_KINDS
 };
 
 struct resource { /* what every kind has */
@@ -25,7 +31,7 @@ struct resource { /* what every kind has */
 	struct strs scopes;
 	struct str log_name; /* as Dapr names it in messages */
 	const char *file;
-	int line; /* where its document starts */
+	int line;		      /* where its document starts */
 	const struct yaml_node *root; /* the whole document */
 };
 
@@ -37,15 +43,15 @@ struct resource_list {
 struct resources {
 	struct arena *arena; /* holds all of it; resources_ref/unref count on it */
 	size_t ncomponents;
-	const struct component *components; /* in scope and namespace, in the order of loading */
+	const struct component *components;	 /* in scope and namespace, in the order of loading */
 	struct resource_list of[RESOURCE_KINDS]; /* every kind, in scope and namespace, in the order of loading */
-	size_t nfiles, nskipped; /* files read; documents and files that were warned of and left out */
+	size_t nfiles, nskipped;		 /* files read; documents and files that were warned of and left out */
 };
 
 /*
  * namespace: of this sidecar, empty when NAMESPACE is not set: then metadata.namespace filters nothing. One reference;
- * NULL: ret_error, its message in `scratch`; ret_error->tag is what Dapr says before it at start, such as "failed to load
- * components" (a reload says "failed to load resources from disk" instead). Blocks on files: not for a loop's thread.
+ * NULL: ret_error, its message in `scratch`; ret_error->tag is what Dapr says before it at start, such as "failed to
+ * load components" (a reload says "failed to load resources from disk" instead). Blocks on files: not for a loop's thread.
  */
 struct resources *resources_load(const char *const *paths, size_t npaths, struct str app_id, struct str namespace,
 				 struct arena *scratch, struct error *ret_error);
@@ -53,5 +59,5 @@ struct resources *resources_ref(struct resources *r);
 void resources_unref(struct resources *r); /* NULL is fine */
 
 const struct component *resources_component(const struct resources *r, struct str name); /* NULL: none */
-const char *resource_kind_name(enum resource_kind kind); /* "Component", … */
+const char *resource_kind_name(enum resource_kind kind);				 /* "Component", … */
 #endif

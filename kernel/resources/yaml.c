@@ -132,10 +132,12 @@ static int count(struct parse *p, size_t nodes, size_t bytes)
 	p->bytes += bytes;
 	if (p->nodes > YAML_NODES)
 		return refuse(p, p->event.start_mark,
-			      "the document has more than %d values once its aliases are followed: split it", YAML_NODES);
+			      "the document has more than %d values once its aliases are followed: split it",
+			      YAML_NODES);
 	if (p->bytes > YAML_BYTES)
 		return refuse(p, p->event.start_mark,
-			      "the document has more than %d bytes once its aliases are followed: split it", YAML_BYTES);
+			      "the document has more than %d bytes once its aliases are followed: split it",
+			      YAML_BYTES);
 	return 0;
 }
 
@@ -290,24 +292,22 @@ static int end(struct parse *p)
 static int take_event(struct parse *p)
 {
 	switch (p->event.type) {
-	case YAML_SCALAR_EVENT:
-		return scalar(p) < 0 ? -1 : 1;
-	case YAML_ALIAS_EVENT:
-		return alias(p) < 0 ? -1 : 1;
+	case YAML_SCALAR_EVENT: return scalar(p) < 0 ? -1 : 1;
+	case YAML_ALIAS_EVENT: return alias(p) < 0 ? -1 : 1;
 	case YAML_SEQUENCE_START_EVENT:
-		return start(p, YAML_SEQUENCE, p->event.data.sequence_start.anchor,
-			     p->event.data.sequence_start.tag) < 0 ? -1 : 1;
+		return start(p, YAML_SEQUENCE, p->event.data.sequence_start.anchor, p->event.data.sequence_start.tag) <
+				       0
+			       ? -1
+			       : 1;
 	case YAML_MAPPING_START_EVENT:
-		return start(p, YAML_MAPPING, p->event.data.mapping_start.anchor,
-			     p->event.data.mapping_start.tag) < 0 ? -1 : 1;
+		return start(p, YAML_MAPPING, p->event.data.mapping_start.anchor, p->event.data.mapping_start.tag) < 0
+			       ? -1
+			       : 1;
 	case YAML_SEQUENCE_END_EVENT:
-	case YAML_MAPPING_END_EVENT:
-		return end(p) < 0 ? -1 : 1;
+	case YAML_MAPPING_END_EVENT: return end(p) < 0 ? -1 : 1;
 	case YAML_DOCUMENT_END_EVENT:
-	case YAML_STREAM_END_EVENT:
-		return 0;
-	default:
-		return 1;
+	case YAML_STREAM_END_EVENT: return 0;
+	default: return 1;
 	}
 }
 

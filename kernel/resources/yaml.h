@@ -11,8 +11,8 @@
 #include "base/error.h"
 #include "base/str.h"
 
-#define YAML_NODES 10000	/* of one document, after aliases */
-#define YAML_BYTES (4 << 20)	/* of its scalars, after aliases */
+#define YAML_NODES 10000     /* of one document, after aliases */
+#define YAML_BYTES (4 << 20) /* of its scalars, after aliases */
 #define YAML_DEPTH 100
 #define YAML_FILE_MAX (1 << 20) /* bytes of one file */
 
@@ -21,7 +21,7 @@ enum yaml_style { YAML_PLAIN, YAML_QUOTED }; /* quoted: '…', "…", | and > */
 
 /* Dapr reads the two with different libraries, and a plain scalar means something else in each. */
 enum yaml_rules {
-	YAML_RESOURCE,	    /* Go's sigs.k8s.io/yaml: yes, on, y are booleans; 0x1f, 017, 1_000, 1e3, ~, .inf as YAML 1.1 */
+	YAML_RESOURCE, /* Go's sigs.k8s.io/yaml: yes, on, y are booleans; 0x1f, 017, 1_000, 1e3, ~, .inf as YAML 1.1 */
 	YAML_CONFIGURATION, /* Go's yaml.v3: only true and false are; the rest is the same */
 };
 enum yaml_type { YAML_NULL, YAML_BOOL, YAML_INT, YAML_UINT, YAML_FLOAT, YAML_STRING, YAML_LIST, YAML_MAP };
@@ -32,19 +32,19 @@ struct yaml_pair {
 
 struct yaml_node {
 	enum yaml_kind kind;
-	enum yaml_style style;	     /* of a scalar */
-	int line, column;	     /* from 1, of the file */
-	struct str text;	     /* of a scalar, as written between its quotes; NUL behind it */
-	struct str tag;		     /* as resolved, such as "tag:yaml.org,2002:str"; empty: none given */
-	size_t n;		     /* elements or pairs */
+	enum yaml_style style;		/* of a scalar */
+	int line, column;		/* from 1, of the file */
+	struct str text;		/* of a scalar, as written between its quotes; NUL behind it */
+	struct str tag;			/* as resolved, such as "tag:yaml.org,2002:str"; empty: none given */
+	size_t n;			/* elements or pairs */
 	const struct yaml_node **items; /* of a sequence */
-	struct yaml_pair *pairs;     /* of a mapping, in the file's order; a key given twice is here twice */
-	size_t nodes, bytes;	     /* in this subtree, itself included, aliases counted as copies */
-	int depth;		     /* of this subtree, 1 for a scalar */
+	struct yaml_pair *pairs;	/* of a mapping, in the file's order; a key given twice is here twice */
+	size_t nodes, bytes;		/* in this subtree, itself included, aliases counted as copies */
+	int depth;			/* of this subtree, 1 for a scalar */
 };
 
-struct yaml_fault { /* empty message: none */
-	int line, column; /* 0: not known */
+struct yaml_fault {	    /* empty message: none */
+	int line, column;   /* 0: not known */
 	struct str message; /* in the arena that was parsed into */
 };
 
@@ -84,6 +84,6 @@ struct str yaml_text(struct arena *a, const struct yaml_node *n, enum yaml_rules
 /* JSON as Go's encoder gives it (keys sorted, < > & escaped). -1: there is none for *ret_at (.inf, .nan). */
 int yaml_json(struct arena *a, const struct yaml_node *n, enum yaml_rules rules, struct str *ret_json,
 	      const struct yaml_node **ret_at);
-/* The shortest decimal that reads back as f: as JSON (Go's encoder), or with bits 32 as Go's FormatFloat(f, 'g', -1, 32). */
+/* The shortest decimal that reads back as f: Go's JSON, or with bits 32 its FormatFloat(f, 'g', -1, 32). */
 struct str yaml_number(struct arena *a, double f, int bits);
 #endif

@@ -12,6 +12,7 @@
 #define LONGEST_NUMBER 400 /* characters; a plain scalar past that is text */
 #define TAG "tag:yaml.org,2002:"
 
+/* clang-format off */
 static const struct {
 	const char *word;
 	struct yaml_value value;
@@ -34,6 +35,7 @@ static const struct {
 	{ "+.INF", { YAML_FLOAT, .f = INFINITY }, 0 }, { "-.inf", { YAML_FLOAT, .f = -INFINITY }, 0 },
 	{ "-.Inf", { YAML_FLOAT, .f = -INFINITY }, 0 }, { "-.INF", { YAML_FLOAT, .f = -INFINITY }, 0 },
 };
+/* clang-format on */
 
 const struct yaml_node *yaml_get(const struct yaml_node *mapping, const char *key)
 {
@@ -81,18 +83,10 @@ static unsigned base_of(struct str *s)
 	if (s->n < 2 || s->p[0] != '0')
 		return 10;
 	switch (s->p[1] | 0x20) {
-	case 'x':
-		*s = str_from(*s, 2);
-		return 16;
-	case 'o':
-		*s = str_from(*s, 2);
-		return 8;
-	case 'b':
-		*s = str_from(*s, 2);
-		return 2;
-	default:
-		*s = str_from(*s, 1);
-		return 8;
+	case 'x': *s = str_from(*s, 2); return 16;
+	case 'o': *s = str_from(*s, 2); return 8;
+	case 'b': *s = str_from(*s, 2); return 2;
+	default: *s = str_from(*s, 1); return 8;
 	}
 }
 
@@ -243,8 +237,8 @@ struct yaml_value yaml_resolve(const struct yaml_node *n, enum yaml_rules rules)
 const char *yaml_type_name(enum yaml_type t)
 {
 	static const char *const names[] = {
-		[YAML_NULL] = "nothing", [YAML_BOOL] = "a boolean", [YAML_INT] = "a number", [YAML_UINT] = "a number",
-		[YAML_FLOAT] = "a number", [YAML_STRING] = "text", [YAML_LIST] = "a list", [YAML_MAP] = "an object",
+		[YAML_NULL] = "nothing",   [YAML_BOOL] = "a boolean", [YAML_INT] = "a number", [YAML_UINT] = "a number",
+		[YAML_FLOAT] = "a number", [YAML_STRING] = "text",    [YAML_LIST] = "a list",  [YAML_MAP] = "an object",
 	};
 
 	return names[t];
@@ -291,7 +285,7 @@ struct str yaml_number(struct arena *a, double f, int bits)
 		return f > 0 ? STR("+Inf") : STR("-Inf");
 	shortest(f, bits, text);
 	n = digits_of(text, digits, &exponent);
-	/* Go goes over to an exponent of two digits at 21 digits (JSON) or 6; its JSON encoder drops a zero after e-. */
+	/* Go takes an exponent (two digits) from 21 digits on in JSON, else from 7; its JSON has no zero after e-. */
 	if (signbit(f))
 		buf_addc(&b, '-');
 	if (exponent < small || exponent >= large) {
@@ -322,16 +316,11 @@ struct str yaml_text(struct arena *a, const struct yaml_node *n, enum yaml_rules
 	if (rules == YAML_CONFIGURATION)
 		return n->text;
 	switch (v.type) {
-	case YAML_BOOL:
-		return v.b ? STR("true") : STR("false");
-	case YAML_INT:
-		return arena_printf(a, "%lld", (long long)v.i);
-	case YAML_UINT:
-		return arena_printf(a, "%llu", (unsigned long long)v.u);
-	case YAML_FLOAT:
-		return yaml_number(a, v.f, 32);
-	default:
-		return n->text;
+	case YAML_BOOL: return v.b ? STR("true") : STR("false");
+	case YAML_INT: return arena_printf(a, "%lld", (long long)v.i);
+	case YAML_UINT: return arena_printf(a, "%llu", (unsigned long long)v.u);
+	case YAML_FLOAT: return yaml_number(a, v.f, 32);
+	default: return n->text;
 	}
 }
 
@@ -402,30 +391,18 @@ static int write_value(struct writer *w, const struct yaml_node *n)
 	struct yaml_value v = yaml_resolve(n, w->rules);
 
 	switch (v.type) {
-	case YAML_NULL:
-		buf_lit(&w->b, "null");
-		return 0;
-	case YAML_BOOL:
-		buf_adds(&w->b, v.b ? STR("true") : STR("false"));
-		return 0;
-	case YAML_INT:
-		buf_int(&w->b, v.i);
-		return 0;
-	case YAML_UINT:
-		buf_printf(&w->b, "%llu", (unsigned long long)v.u);
-		return 0;
+	case YAML_NULL: buf_lit(&w->b, "null"); return 0;
+	case YAML_BOOL: buf_adds(&w->b, v.b ? STR("true") : STR("false")); return 0;
+	case YAML_INT: buf_int(&w->b, v.i); return 0;
+	case YAML_UINT: buf_printf(&w->b, "%llu", (unsigned long long)v.u); return 0;
 	case YAML_FLOAT:
 		if (isnan(v.f) || isinf(v.f))
 			break;
 		buf_adds(&w->b, yaml_number(w->arena, v.f, 64));
 		return 0;
-	case YAML_STRING:
-		jstream_put_html(&w->b, n->text);
-		return 0;
-	case YAML_LIST:
-		return write_list(w, n);
-	case YAML_MAP:
-		return write_map(w, n);
+	case YAML_STRING: jstream_put_html(&w->b, n->text); return 0;
+	case YAML_LIST: return write_list(w, n);
+	case YAML_MAP: return write_map(w, n);
 	}
 	w->bad = n;
 	return -1;

@@ -28,8 +28,9 @@ static void note_unknown(void *arg, const char *path, const struct yaml_node *ke
 
 static struct component *read_component(const char *yaml)
 {
-	struct field_report r = { .arena = arena, .rules = YAML_RESOURCE, .problems = buf_in(arena),
-				  .unknown = note_unknown };
+	struct field_report r = {
+		.arena = arena, .rules = YAML_RESOURCE, .problems = buf_in(arena), .unknown = note_unknown
+	};
 	struct component *c = arena_zalloc(arena, sizeof(*c));
 	struct yaml_fault fault;
 	const struct yaml_node *n = yaml_parse(arena, str_of(yaml), 1, &fault);
@@ -42,44 +43,43 @@ static struct component *read_component(const char *yaml)
 	return rc == 0 ? c : NULL;
 }
 
-static const char full[] =
-	"apiVersion: dapr.io/v1alpha1\n"
-	"kind: Component\n"
-	"metadata:\n"
-	"  name: statestore\n"
-	"  namespace: prod\n"
-	"  annotations: {b: 2, a: x}\n"
-	"spec:\n"
-	"  type: state.redis\n"
-	"  version: v1\n"
-	"  ignoreErrors: yes\n"
-	"  initTimeout: 1m30s\n"
-	"  metadata:\n"
-	"  - name: redisHost\n"
-	"    value: localhost:6379\n"
-	"  - name: actorStateStore\n"
-	"    value: true\n"
-	"  - name: port\n"
-	"    value: 6379\n"
-	"  - name: options\n"
-	"    value: {b: 1, a: [x]}\n"
-	"  - name: quoted\n"
-	"    value: \"a <b> \\\"c\\\"\"\n"
-	"  - name: redisPassword\n"
-	"    secretKeyRef:\n"
-	"      name: redis\n"
-	"      key: password\n"
-	"  - name: other\n"
-	"    secretKeyRef: {name: only}\n"
-	"  - name: fromEnv\n"
-	"    envRef: REDIS_USER\n"
-	"  - name: nothing\n"
-	"    value:\n"
-	"auth:\n"
-	"  secretStore: vault\n"
-	"scopes:\n"
-	"- app1\n"
-	"- app2\n";
+static const char full[] = "apiVersion: dapr.io/v1alpha1\n"
+			   "kind: Component\n"
+			   "metadata:\n"
+			   "  name: statestore\n"
+			   "  namespace: prod\n"
+			   "  annotations: {b: 2, a: x}\n"
+			   "spec:\n"
+			   "  type: state.redis\n"
+			   "  version: v1\n"
+			   "  ignoreErrors: yes\n"
+			   "  initTimeout: 1m30s\n"
+			   "  metadata:\n"
+			   "  - name: redisHost\n"
+			   "    value: localhost:6379\n"
+			   "  - name: actorStateStore\n"
+			   "    value: true\n"
+			   "  - name: port\n"
+			   "    value: 6379\n"
+			   "  - name: options\n"
+			   "    value: {b: 1, a: [x]}\n"
+			   "  - name: quoted\n"
+			   "    value: \"a <b> \\\"c\\\"\"\n"
+			   "  - name: redisPassword\n"
+			   "    secretKeyRef:\n"
+			   "      name: redis\n"
+			   "      key: password\n"
+			   "  - name: other\n"
+			   "    secretKeyRef: {name: only}\n"
+			   "  - name: fromEnv\n"
+			   "    envRef: REDIS_USER\n"
+			   "  - name: nothing\n"
+			   "    value:\n"
+			   "auth:\n"
+			   "  secretStore: vault\n"
+			   "scopes:\n"
+			   "- app1\n"
+			   "- app2\n";
 
 START_TEST(reads_every_field)
 {
@@ -168,7 +168,8 @@ END_TEST
 static const struct {
 	const char *yaml, *says;
 } wrong[] = {
-	{ "spec:\n  ignoreErrors: maybe\n", "line 2: spec.ignoreErrors: must be true or false without quotes, not text" },
+	{ "spec:\n  ignoreErrors: maybe\n",
+	  "line 2: spec.ignoreErrors: must be true or false without quotes, not text" },
 	{ "spec: {ignoreErrors: \"true\"}", "line 1: spec.ignoreErrors: must be true or false" },
 	{ "spec: {ignoreErrors: 1}", "spec.ignoreErrors: must be true or false without quotes, not a number" },
 	{ "metadata: {name: [a]}", "metadata.name: must be text, not a list" },
@@ -183,7 +184,8 @@ static const struct {
 	{ "scopes: [[a]]", "scopes[0]: must be text, not a list" },
 	{ "[1]", "the document must be an object (key: value), not a list" },
 	{ "metadata: {annotations: [a]}", "metadata.annotations: must be an object" },
-	{ "spec: {type: []}\nscopes: 5\n", "line 1: spec.type: must be text, not a list\nline 2: scopes: must be a list" },
+	{ "spec: {type: []}\nscopes: 5\n",
+	  "line 1: spec.type: must be text, not a list\nline 2: scopes: must be a list" },
 };
 
 START_TEST(refusals_name_line_field_and_remedy)
@@ -195,7 +197,8 @@ END_TEST
 
 START_TEST(a_value_never_shows_in_a_refusal)
 {
-	ck_assert_ptr_null(read_component("spec: {metadata: [{name: a, value: s3cret, secretKeyRef: s3cret}], ignoreErrors: s3cret}"));
+	ck_assert_ptr_null(read_component(
+		"spec: {metadata: [{name: a, value: s3cret, secretKeyRef: s3cret}], ignoreErrors: s3cret}"));
 	ck_assert_ptr_null(strstr(problems.p, "s3cret"));
 }
 END_TEST
@@ -217,7 +220,8 @@ END_TEST
 
 START_TEST(unknown_fields_are_told)
 {
-	ck_assert_ptr_nonnull(read_component("spec:\n  typo: 1\n  metadata:\n  - nam: x\nmetadata: {uid: 5}\nextra: 1\n"));
+	ck_assert_ptr_nonnull(
+		read_component("spec:\n  typo: 1\n  metadata:\n  - nam: x\nmetadata: {uid: 5}\nextra: 1\n"));
 	ck_assert_str_eq(unknown, "extra@6 metadata.uid@5 spec.typo@2 spec.metadata[0].nam@4 ");
 }
 END_TEST
@@ -244,10 +248,23 @@ static const struct {
 	const char *name, *allowlist;
 	int allowed;
 } env[] = {
-	{ "PATH", NULL, 1 }, { "", NULL, 0 }, { "DAPR_API_TOKEN", NULL, 0 }, { "dapr_x", NULL, 0 }, { "DAPR", NULL, 1 },
-	{ "APP_API_TOKEN", NULL, 0 }, { "app_api_token", NULL, 0 }, { "APP_API_TOKEN2", NULL, 1 }, { "A B", NULL, 0 },
-	{ "A", "", 1 }, { "A", "A B", 1 }, { "B", "A B", 1 }, { "C", "A B", 0 }, { "a", "A B", 1 }, { "a", "a b", 0 },
-	{ "DAPR_X", "DAPR_X", 0 }, { "AB", "A B ABC", 0 },
+	{ "PATH", NULL, 1 },
+	{ "", NULL, 0 },
+	{ "DAPR_API_TOKEN", NULL, 0 },
+	{ "dapr_x", NULL, 0 },
+	{ "DAPR", NULL, 1 },
+	{ "APP_API_TOKEN", NULL, 0 },
+	{ "app_api_token", NULL, 0 },
+	{ "APP_API_TOKEN2", NULL, 1 },
+	{ "A B", NULL, 0 },
+	{ "A", "", 1 },
+	{ "A", "A B", 1 },
+	{ "B", "A B", 1 },
+	{ "C", "A B", 0 },
+	{ "a", "A B", 1 },
+	{ "a", "a b", 0 },
+	{ "DAPR_X", "DAPR_X", 0 },
+	{ "AB", "A B ABC", 0 },
 };
 
 START_TEST(environment_references_obey_the_lists)

@@ -65,7 +65,9 @@ static size_t npaths;
 
 static void set_up(void)
 {
-	static const char *const names[] = { "ENDPOINT", "TRACES_ENDPOINT", "PROTOCOL", "HEADERS", "TIMEOUT", "INSECURE" };
+	static const char *const names[] = {
+		"ENDPOINT", "TRACES_ENDPOINT", "PROTOCOL", "HEADERS", "TIMEOUT", "INSECURE"
+	};
 	size_t i;
 
 	arena = arena_new();
@@ -155,11 +157,14 @@ static const char full[] =
 	"  accessControl:\n    defaultAction: deny\n    trustDomain: td\n    policies:\n    - appId: app1\n"
 	"      defaultAction: allow\n      trustDomain: td2\n      namespace: n\n      operations:\n"
 	"      - {name: /op1, httpVerb: [POST, GET], action: allow}\n"
-	"  api:\n    allowed: [{name: state, version: v1.0, protocol: http}]\n    denied: [{name: secrets, version: v1, protocol: grpc}]\n"
+	"  api:\n    allowed: [{name: state, version: v1.0, protocol: http}]\n    denied: [{name: secrets, version: "
+	"v1, protocol: grpc}]\n"
 	"  components: {deny: [bindings.smtp, state.redis/v2, '']}\n"
-	"  features: [{name: HotReload, enabled: false}, {name: X, enabled: false}, {name: X, enabled: true}, {enabled: true}]\n"
+	"  features: [{name: HotReload, enabled: false}, {name: X, enabled: false}, {name: X, enabled: true}, "
+	"{enabled: true}]\n"
 	"  httpPipeline: {handlers: [{name: up, type: middleware.http.uppercase, version: v1}]}\n"
-	"  appHttpPipeline: {handlers: [{name: a, type: t, selector: {fields: [{field: f, value: v}]}}, {name: b, type: t}]}\n"
+	"  appHttpPipeline: {handlers: [{name: a, type: t, selector: {fields: [{field: f, value: v}]}}, {name: b, "
+	"type: t}]}\n"
 	"  nameResolution: {component: mdns, version: v1, configuration: {a: yes, b: [1]}}\n"
 	"  logging: {apiLogging: {enabled: true, obfuscateURLs: true, omitHealthChecks: true}}\n"
 	"  wasm: {strictSandbox: true}\n"
@@ -233,7 +238,8 @@ START_TEST(reads_the_rest)
 	ck_assert_str_eq(c->app_http_pipeline.handlers[0].selectors[0].value.p, "v");
 	ck_assert_str_eq(c->name_resolution.component.p, "mdns");
 	ck_assert_str_eq(c->name_resolution.configuration.p, "{\"a\":\"yes\",\"b\":[1]}");
-	ck_assert_int_eq(c->api_logging.enabled && c->api_logging.obfuscate_urls && c->api_logging.omit_health_checks, 1);
+	ck_assert_int_eq(c->api_logging.enabled && c->api_logging.obfuscate_urls && c->api_logging.omit_health_checks,
+			 1);
 	ck_assert_int_eq(c->wasm_strict_sandbox, 1);
 	ck_assert_int_eq(c->workflow.max_workflows, 5);
 	ck_assert_int_eq(c->workflow.max_activities, 0);
@@ -250,9 +256,12 @@ START_TEST(later_files_merge_objects_and_replace_lists)
 {
 	struct configuration *c;
 
-	put("spec:\n  features: [{name: Feature1, enabled: true}]\n  tracing: {samplingRate: '1', otel: {protocol: http, headers: [a=b]}}\n"
-	    "  metric: {enabled: false, http: {pathMatching: [/x]}}\n  accessControl: {trustDomain: mine}\nmetadata: {name: one}\n");
-	put("spec:\n  features: [{name: Feature2, enabled: true}]\n  tracing: {otel: {endpointAddress: e, headers: [c=d, ~]}}\n"
+	put("spec:\n  features: [{name: Feature1, enabled: true}]\n  tracing: {samplingRate: '1', otel: {protocol: "
+	    "http, headers: [a=b]}}\n"
+	    "  metric: {enabled: false, http: {pathMatching: [/x]}}\n  accessControl: {trustDomain: mine}\nmetadata: "
+	    "{name: one}\n");
+	put("spec:\n  features: [{name: Feature2, enabled: true}]\n  tracing: {otel: {endpointAddress: e, headers: "
+	    "[c=d, ~]}}\n"
 	    "  metric: {http: {excludeVerbs: true}}\n  accessControl: {defaultAction: deny}\n");
 	c = loaded("spec:\nmetadata:\n");
 	ck_assert_int_eq(configuration_feature(c, "Feature1"), 0);
@@ -275,7 +284,8 @@ START_TEST(null_takes_away_what_stood)
 {
 	struct configuration *c;
 
-	put("spec: {metric: {enabled: false}, tracing: {samplingRate: '1', otel: {isSecure: false}}, features: [{name: A, enabled: true}]}");
+	put("spec: {metric: {enabled: false}, tracing: {samplingRate: '1', otel: {isSecure: false}}, features: [{name: "
+	    "A, enabled: true}]}");
 	c = loaded("spec: {metric: ~, tracing: {samplingRate: ~, otel: ~}, features: ~, accessControl: ~}");
 	ck_assert_int_eq(c->metric.enabled, 1);
 	ck_assert_int_eq(c->tracing.otel.is_secure, 1);
@@ -288,10 +298,11 @@ END_TEST
 
 START_TEST(metrics_is_laid_over_metric)
 {
-	struct configuration *c = loaded(
-		"spec:\n  metric: {enabled: false, recordErrorCodes: true, latencyDistributionBuckets: [1], rules: [{name: a}],"
-		" http: {excludeVerbs: true}}\n"
-		"  metrics: {enabled: true, latencyDistributionBuckets: [], rules: [], http: {increasedCardinality: true}}\n");
+	struct configuration *c = loaded("spec:\n  metric: {enabled: false, recordErrorCodes: true, "
+					 "latencyDistributionBuckets: [1], rules: [{name: a}],"
+					 " http: {excludeVerbs: true}}\n"
+					 "  metrics: {enabled: true, latencyDistributionBuckets: [], rules: [], http: "
+					 "{increasedCardinality: true}}\n");
 
 	ck_assert_int_eq(c->metric.enabled, 1);
 	ck_assert_int_eq(c->metric.record_error_codes, 1);
@@ -306,18 +317,24 @@ END_TEST
 static const struct {
 	const char *text, *says;
 } wrong[] = {
-	{ "spec: {secrets: {scopes: [{storeName: a}, {storeName: a}]}}", "a storeName is repeated in secrets configuration" },
-	{ "spec: {secrets: {scopes: [{storeName: a, defaultAccess: maybe}]}}", "defaultAccess maybe can be either allow or deny" },
-	{ "spec:\n  tracing:\n    stdout: 5\n", ":3: spec.tracing.stdout: must be true or false without quotes, not a number" },
+	{ "spec: {secrets: {scopes: [{storeName: a}, {storeName: a}]}}",
+	  "a storeName is repeated in secrets configuration" },
+	{ "spec: {secrets: {scopes: [{storeName: a, defaultAccess: maybe}]}}",
+	  "defaultAccess maybe can be either allow or deny" },
+	{ "spec:\n  tracing:\n    stdout: 5\n",
+	  ":3: spec.tracing.stdout: must be true or false without quotes, not a number" },
 	{ "spec: {tracing: {stdout: 'true'}}", "spec.tracing.stdout: must be true or false without quotes, not text" },
 	{ "spec: {tracing: {otel: {timeout: 5}}}", "spec.tracing.otel.timeout: must be a duration with its unit" },
 	{ "spec: {tracing: {otel: {timeout: soon}}}", "such as 500ms, 30s or 1h30m, not soon" },
-	{ "spec: {metric: {latencyDistributionBuckets: [1, x]}}", "latencyDistributionBuckets[1]: must be a whole number" },
-	{ "spec: {workflow: {maxConcurrentWorkflowInvocations: 99999999999}}", "must be a whole number from -2147483648" },
+	{ "spec: {metric: {latencyDistributionBuckets: [1, x]}}",
+	  "latencyDistributionBuckets[1]: must be a whole number" },
+	{ "spec: {workflow: {maxConcurrentWorkflowInvocations: 99999999999}}",
+	  "must be a whole number from -2147483648" },
 	{ "spec: {features: HotReload}", "spec.features: must be a list" },
 	{ "spec: {features: [HotReload]}", "spec.features[0]: must be an object" },
 	{ "spec: {mtls: {}, mtls: {}}", "spec.mtls: is given twice, first in line 1" },
-	{ "a: b: c", "yaml: " }, { "[1]", "the document must be an object" },
+	{ "a: b: c", "yaml: " },
+	{ "[1]", "the document must be an object" },
 	{ "spec: {nameResolution: {configuration: .inf}}", "JSON has no number for .inf" },
 	{ "spec: [1]", "spec: must be an object" },
 };
@@ -362,9 +379,28 @@ END_TEST
 static const struct {
 	const char *text, *want;
 } expansions[] = {
-	{ "$A", "x" }, { "${A}", "x" }, { "a$A.b", "ax.b" }, { "$AB", "" }, { "${A}B", "xB" }, { "$B|$C|", "||" }, { "$", "$" },
-	{ "a$", "a$" }, { "$ 5", "$ 5" }, { "$$A", "A" }, { "${}", "" }, { "${A", "A" }, { "a${", "a" }, { "$1", "" }, { "$12", "2" },
-	{ "$*x", "x" }, { "${*}x", "x" }, { "$.x", "$.x" }, { "${A B}", "" }, { "plain", "plain" }, { "", "" }, { "$A$A", "xx" },
+	{ "$A", "x" },
+	{ "${A}", "x" },
+	{ "a$A.b", "ax.b" },
+	{ "$AB", "" },
+	{ "${A}B", "xB" },
+	{ "$B|$C|", "||" },
+	{ "$", "$" },
+	{ "a$", "a$" },
+	{ "$ 5", "$ 5" },
+	{ "$$A", "A" },
+	{ "${}", "" },
+	{ "${A", "A" },
+	{ "a${", "a" },
+	{ "$1", "" },
+	{ "$12", "2" },
+	{ "$*x", "x" },
+	{ "${*}x", "x" },
+	{ "$.x", "$.x" },
+	{ "${A B}", "" },
+	{ "plain", "plain" },
+	{ "", "" },
+	{ "$A$A", "xx" },
 	{ "$\xc3\xa9", "$\xc3\xa9" },
 };
 
@@ -389,7 +425,8 @@ START_TEST(variables_are_replaced_before_parsing_and_bounded)
 
 	setenv("RATE", "0.1", 1);
 	setenv("BLOCK", "{protocol: http}", 1);
-	c = loaded("spec: {tracing: {samplingRate: \"$RATE\", otel: ${BLOCK}, zipkin: {endpointAddress: '$UNSET_FOR_SURE'}}}");
+	c = loaded("spec: {tracing: {samplingRate: \"$RATE\", otel: ${BLOCK}, zipkin: {endpointAddress: "
+		   "'$UNSET_FOR_SURE'}}}");
 	ck_assert_str_eq(c->tracing.sampling_rate.p, "0.1");
 	ck_assert_str_eq(c->tracing.otel.protocol.p, "http");
 	ck_assert_str_eq(c->tracing.zipkin_endpoint_address.p, "");

@@ -125,9 +125,11 @@ static struct resources *load_as(const char *namespace)
 
 static struct str component(const char *name, const char *namespace, const char *type, const char *more)
 {
-	return arena_printf(arena, "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n name: %s\n%s%s\nspec:\n type: %s\n"
-				   " version: v1\n%s",
-			    name, namespace ? " namespace: " : "", namespace ? namespace : "", type, more);
+	return arena_printf(
+		arena,
+		"apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n name: %s\n%s%s\nspec:\n type: %s\n"
+		" version: v1\n%s",
+		name, namespace ? " namespace: " : "", namespace ? namespace : "", type, more);
 }
 
 static struct str join(struct str a, struct str b)
@@ -200,7 +202,8 @@ START_TEST(a_bad_document_is_skipped_and_the_others_go_on)
 	struct resources *r;
 
 	put("a.yaml", join(join(component("one", NULL, "state.in-memory", ""), STR("a: [1\n")),
-			   join(STR("apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: bad}\nspec: {ignoreErrors: 5}\n"),
+			   join(STR("apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: bad}\nspec: "
+				    "{ignoreErrors: 5}\n"),
 				component("two", NULL, "state.in-memory", ""))));
 	put("b.yaml", STR("just text"));
 	put("c.yaml", STR(""));
@@ -238,7 +241,8 @@ START_TEST(what_cannot_be_opened_or_is_too_large_is_skipped)
 	ck_assert_int_eq(mkfifo(arena_printf(arena, "%s/fifo.yaml", folder).p, 0600), 0);
 	r = load_as("");
 	ck_assert_msg(r == NULL, "the link gives the same name once more");
-	ck_assert_ptr_nonnull(strstr(error.message.p, "duplicate definition of Component name ok (state.in-memory/v1)"));
+	ck_assert_ptr_nonnull(
+		strstr(error.message.p, "duplicate definition of Component name ok (state.in-memory/v1)"));
 	logged("link.yaml: no such file or directory");
 	logged("dir.yaml: it is no regular file");
 	logged("fifo.yaml: it is no regular file");
@@ -249,9 +253,12 @@ END_TEST
 
 static struct str same_names(void)
 {
-	return join(join(join(component("abc", "mynamespace", "state.in-memory", ""), component("abc", NULL, "pubsub.in-memory", "")),
-			 join(component("abc", "foobar", "state.in-memory", ""), component("123", NULL, "state.in-memory", ""))),
-		    join(component("123", "mynamespace", "state.in-memory", ""), component("123", NULL, "pubsub.in-memory", "")));
+	return join(join(join(component("abc", "mynamespace", "state.in-memory", ""),
+			      component("abc", NULL, "pubsub.in-memory", "")),
+			 join(component("abc", "foobar", "state.in-memory", ""),
+			      component("123", NULL, "state.in-memory", ""))),
+		    join(component("123", "mynamespace", "state.in-memory", ""),
+			 component("123", NULL, "pubsub.in-memory", "")));
 }
 
 #define DUP(name, type, old) \
@@ -262,11 +269,14 @@ START_TEST(one_name_twice_ends_the_load_with_daprs_words)
 	put("0.yaml", same_names());
 	ck_assert_ptr_null(load_as(""));
 	ck_assert_str_eq(error.tag, "failed to load components");
-	ck_assert_msg(str_starts(error.message, STR(DUP("abc", "pubsub.in-memory", "state.in-memory") "\n"
-							DUP("abc", "state.in-memory", "state.in-memory") "\n"
-							DUP("123", "state.in-memory", "state.in-memory") "\n"
-							DUP("123", "pubsub.in-memory", "state.in-memory") "\n")),
-		      "%s", error.message.p);
+	ck_assert_msg(
+		str_starts(error.message,
+			   STR(DUP("abc", "pubsub.in-memory", "state.in-memory") "\n" DUP(
+				   "abc", "state.in-memory",
+				   "state.in-memory") "\n" DUP("123", "state.in-memory",
+							       "state.in-memory") "\n" DUP("123", "pubsub.in-memory",
+											   "state.in-memory") "\n")),
+		"%s", error.message.p);
 	ck_assert_ptr_nonnull(strstr(error.message.p, "0.yaml:10 has the name of "));
 	ck_assert_ptr_nonnull(strstr(error.message.p, "0.yaml:1: rename or remove one"));
 }
@@ -276,9 +286,10 @@ START_TEST(another_namespace_is_left_out_before_names_are_compared)
 {
 	put("0.yaml", same_names());
 	ck_assert_ptr_null(load_as("mynamespace"));
-	ck_assert_msg(str_starts(error.message, STR(DUP("abc", "pubsub.in-memory", "state.in-memory") "\n"
-							DUP("123", "state.in-memory", "state.in-memory") "\n"
-							DUP("123", "pubsub.in-memory", "state.in-memory") "\n")),
+	ck_assert_msg(str_starts(error.message, STR(DUP("abc", "pubsub.in-memory", "state.in-memory") "\n" DUP(
+							"123", "state.in-memory",
+							"state.in-memory") "\n" DUP("123", "pubsub.in-memory",
+										    "state.in-memory") "\n")),
 		      "%s", error.message.p);
 }
 END_TEST
@@ -287,9 +298,10 @@ START_TEST(namespaces_filter_only_when_both_have_one)
 {
 	struct resources *r;
 
-	put("0.yaml", join(join(component("abc", "abc", "state.in-memory", ""), component("123", NULL, "state.in-memory", "")),
-			   join(component("456", "foobar", "state.in-memory", ""),
-				component("789", "mynamespace", "state.in-memory", ""))));
+	put("0.yaml",
+	    join(join(component("abc", "abc", "state.in-memory", ""), component("123", NULL, "state.in-memory", "")),
+		 join(component("456", "foobar", "state.in-memory", ""),
+		      component("789", "mynamespace", "state.in-memory", ""))));
 	r = load_as("mynamespace");
 	names_are(r, "123 789 ");
 	resources_unref(r);
@@ -325,13 +337,16 @@ START_TEST(other_kinds_are_kept_for_those_who_read_them)
 	struct resources *r;
 	const struct resource *s;
 
-	put("0.yaml", STR("apiVersion: dapr.io/v2alpha1\nkind: Subscription\nmetadata: {name: s}\nspec: {topic: t}\nscopes: [app]\n"
-			  "---\napiVersion: dapr.io/v1alpha1\nkind: Subscription\nmetadata: {name: s}\nscopes: [other]\n"
-			  "---\napiVersion: dapr.io/v1alpha1\nkind: Subscription\nmetadata: {name: s}\n"
-			  "---\napiVersion: dapr.io/v1alpha1\nkind: Resiliency\nmetadata: {name: s}\nspec: {}\n"
-			  "---\napiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata: {name: s}\nspec: {}\n"
-			  "---\napiVersion: dapr.io/v9\nkind: Component\nmetadata: {name: s}\nspec: {}\n"
-			  "---\napiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: h}\nspec: {baseUrl: 'http://x'}\n"));
+	put("0.yaml",
+	    STR("apiVersion: dapr.io/v2alpha1\nkind: Subscription\nmetadata: {name: s}\nspec: {topic: t}\nscopes: "
+		"[app]\n"
+		"---\napiVersion: dapr.io/v1alpha1\nkind: Subscription\nmetadata: {name: s}\nscopes: [other]\n"
+		"---\napiVersion: dapr.io/v1alpha1\nkind: Subscription\nmetadata: {name: s}\n"
+		"---\napiVersion: dapr.io/v1alpha1\nkind: Resiliency\nmetadata: {name: s}\nspec: {}\n"
+		"---\napiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata: {name: s}\nspec: {}\n"
+		"---\napiVersion: dapr.io/v9\nkind: Component\nmetadata: {name: s}\nspec: {}\n"
+		"---\napiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: h}\nspec: {baseUrl: "
+		"'http://x'}\n"));
 	r = load_as("");
 	ck_assert_uint_eq(r->of[RESOURCE_SUBSCRIPTION].n, 2);
 	s = &r->of[RESOURCE_SUBSCRIPTION].p[0];
@@ -415,8 +430,9 @@ START_TEST(the_nth_allocation_fails)
 	long n;
 	int whole = 0;
 
-	put("0.yaml", join(component("a", NULL, "state.in-memory", " metadata: [{name: x, value: {b: [1, &y q, *y]}}]\n"),
-			   component("b", NULL, "state.in-memory", "")));
+	put("0.yaml",
+	    join(component("a", NULL, "state.in-memory", " metadata: [{name: x, value: {b: [1, &y q, *y]}}]\n"),
+		 component("b", NULL, "state.in-memory", "")));
 	put("1.yaml", component("c", NULL, "pubsub.in-memory", "scopes: [app]\n"));
 	for (n = 1; !whole; n++) {
 		const char *paths[] = { folder };
@@ -450,7 +466,8 @@ END_TEST
 START_TEST(mangled_files_break_nothing)
 {
 	uint64_t x = 88172645463325252u + (uint64_t)_i;
-	struct str text = join(component("a", "n", "state.in-memory", " metadata: [{name: x, value: {b: [1, &y q, *y]}}]\nscopes: [app]\n"),
+	struct str text = join(component("a", "n", "state.in-memory",
+					 " metadata: [{name: x, value: {b: [1, &y q, *y]}}]\nscopes: [app]\n"),
 			       component("b", NULL, "state.in-memory", "auth: {secretStore: s}\n"));
 	int round, k;
 
@@ -461,7 +478,8 @@ START_TEST(mangled_files_break_nothing)
 		memcpy(copy, text.p, text.n);
 		for (k = 0; k < 1 + round % 5; k++) {
 			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-			copy[(x >> 16) % text.n] = x % 4 ? "[]{}&*!|>'\"%@`,:-?#\n\t <\\~"[(x >> 40) % 26] : (char)(x >> 40);
+			copy[(x >> 16) % text.n] = x % 4 ? "[]{}&*!|>'\"%@`,:-?#\n\t <\\~"[(x >> 40) % 26]
+							 : (char)(x >> 40);
 		}
 		put("0.yaml", (struct str){ copy, text.n });
 		r = load_as(round % 2 ? "n" : "");

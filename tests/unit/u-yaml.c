@@ -27,24 +27,65 @@ static const struct yaml_node *parse(struct str text, struct yaml_fault *ret_fau
 static const struct {
 	const char *yaml, *json, *text;
 } values[] = {
-	{ "yes", "true", "true" }, { "y", "true", "true" }, { "On", "true", "true" }, { "NO", "false", "false" },
-	{ "n", "false", "false" }, { "off", "false", "false" }, { "True", "true", "true" }, { "tRUE", "\"tRUE\"", "tRUE" },
-	{ "~", "null", "" }, { "null", "null", "" }, { "Null", "null", "" }, { "nULL", "\"nULL\"", "nULL" },
-	{ "", "null", "" }, { "0", "0", "0" }, { "-1", "-1", "-1" }, { "+1", "1", "1" }, { "017", "15", "15" },
-	{ "-017", "-15", "-15" }, { "08", "8", "8" }, { "0x1F", "31", "31" }, { "0xg", "\"0xg\"", "0xg" },
-	{ "0b101", "5", "5" }, { "0o17", "15", "15" }, { "0o8", "\"0o8\"", "0o8" }, { "1_000", "1000", "1000" },
-	{ "_1", "\"_1\"", "_1" }, { "1e3", "1000", "1000" }, { "1.0", "1", "1" }, { "1.10", "1.1", "1.1" },
-	{ "1.", "1", "1" }, { ".5", "0.5", "0.5" }, { ".", "\".\"", "." }, { "-0.0", "-0", "-0" },
-	{ "1e400", "\"1e400\"", "1e400" }, { "12:30:45", "\"12:30:45\"", "12:30:45" },
-	{ "2001-12-14", "\"2001-12-14\"", "2001-12-14" }, { "9223372036854775807", "9223372036854775807", "9223372036854775807" },
+	{ "yes", "true", "true" },
+	{ "y", "true", "true" },
+	{ "On", "true", "true" },
+	{ "NO", "false", "false" },
+	{ "n", "false", "false" },
+	{ "off", "false", "false" },
+	{ "True", "true", "true" },
+	{ "tRUE", "\"tRUE\"", "tRUE" },
+	{ "~", "null", "" },
+	{ "null", "null", "" },
+	{ "Null", "null", "" },
+	{ "nULL", "\"nULL\"", "nULL" },
+	{ "", "null", "" },
+	{ "0", "0", "0" },
+	{ "-1", "-1", "-1" },
+	{ "+1", "1", "1" },
+	{ "017", "15", "15" },
+	{ "-017", "-15", "-15" },
+	{ "08", "8", "8" },
+	{ "0x1F", "31", "31" },
+	{ "0xg", "\"0xg\"", "0xg" },
+	{ "0b101", "5", "5" },
+	{ "0o17", "15", "15" },
+	{ "0o8", "\"0o8\"", "0o8" },
+	{ "1_000", "1000", "1000" },
+	{ "_1", "\"_1\"", "_1" },
+	{ "1e3", "1000", "1000" },
+	{ "1.0", "1", "1" },
+	{ "1.10", "1.1", "1.1" },
+	{ "1.", "1", "1" },
+	{ ".5", "0.5", "0.5" },
+	{ ".", "\".\"", "." },
+	{ "-0.0", "-0", "-0" },
+	{ "1e400", "\"1e400\"", "1e400" },
+	{ "12:30:45", "\"12:30:45\"", "12:30:45" },
+	{ "2001-12-14", "\"2001-12-14\"", "2001-12-14" },
+	{ "9223372036854775807", "9223372036854775807", "9223372036854775807" },
 	{ "9223372036854775808", "9223372036854775808", "9223372036854775808" },
-	{ "18446744073709551616", "18446744073709552000", "1.8446744e+19" }, { "1234567.0", "1234567", "1.234567e+06" },
-	{ "0.0000001", "1e-7", "1e-07" }, { "1e21", "1e+21", "1e+21" }, { "1e20", "100000000000000000000", "1e+20" },
-	{ "3.14159265358979", "3.14159265358979", "3.1415927" }, { "'5'", "\"5\"", "5" }, { "\"yes\"", "\"yes\"", "yes" },
-	{ "\"a\\tb\"", "\"a\\tb\"", "a\tb" }, { "'<a&b>'", "\"\\u003ca\\u0026b\\u003e\"", "<a&b>" },
-	{ "!!str 5", "\"5\"", "5" }, { "!!int '5'", "5", "5" }, { "!!float 5", "5", "5" }, { "!foo 5", "\"5\"", "5" },
-	{ "! '5'", "\"5\"", "5" }, { "!!bool yes", "true", "true" }, { "!!int x", NULL, NULL }, { "!!bool 1", NULL, NULL },
-	{ ".inf", NULL, "+Inf" }, { "-.inf", NULL, "-Inf" }, { ".nan", NULL, "NaN" },
+	{ "18446744073709551616", "18446744073709552000", "1.8446744e+19" },
+	{ "1234567.0", "1234567", "1.234567e+06" },
+	{ "0.0000001", "1e-7", "1e-07" },
+	{ "1e21", "1e+21", "1e+21" },
+	{ "1e20", "100000000000000000000", "1e+20" },
+	{ "3.14159265358979", "3.14159265358979", "3.1415927" },
+	{ "'5'", "\"5\"", "5" },
+	{ "\"yes\"", "\"yes\"", "yes" },
+	{ "\"a\\tb\"", "\"a\\tb\"", "a\tb" },
+	{ "'<a&b>'", "\"\\u003ca\\u0026b\\u003e\"", "<a&b>" },
+	{ "!!str 5", "\"5\"", "5" },
+	{ "!!int '5'", "5", "5" },
+	{ "!!float 5", "5", "5" },
+	{ "!foo 5", "\"5\"", "5" },
+	{ "! '5'", "\"5\"", "5" },
+	{ "!!bool yes", "true", "true" },
+	{ "!!int x", NULL, NULL },
+	{ "!!bool 1", NULL, NULL },
+	{ ".inf", NULL, "+Inf" },
+	{ "-.inf", NULL, "-Inf" },
+	{ ".nan", NULL, "NaN" },
 };
 
 START_TEST(plain_scalars_mean_what_go_makes_of_them)
@@ -93,7 +134,9 @@ static const struct {
 	{ "{y0: 3, <<: [{x: 1}, {x: 2, z: 9}]}", "{\"x\":1,\"y0\":3,\"z\":9}" },
 	{ "{\"<<\": 5}", "{\"\\u003c\\u003c\":5}" },
 	{ "a: |\n  one\n  two\nb: >-\n  one\n  two\n", "{\"a\":\"one\\ntwo\\n\",\"b\":\"one two\"}" },
-	{ "\xef\xbb\xbf" "a: b", "{\"a\":\"b\"}" },
+	{ "\xef\xbb\xbf"
+	  "a: b",
+	  "{\"a\":\"b\"}" },
 	{ "--- # first\na: 1\n...\n", "{\"a\":1}" },
 };
 
@@ -224,12 +267,13 @@ START_TEST(alias_bombs_are_counted_not_built)
 
 	buf_adds(&b, STR("a0: &a0 [x, x, x, x, x, x, x, x, x]\n"));
 	for (i = 1; i < 9; i++)
-		buf_printf(&b, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1, i - 1,
-			   i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
+		buf_printf(&b, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1,
+			   i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
 	refused(buf_str(&b), "more than 10000 values");
 	refused(repeat("[", "1,", 20000, "]"), "more than 10000 values");
 	/* few values, much text */
-	refused(repeat(repeat("a: &a ", "xxxxxxxxxxxxxxxx", 4096, "\nb: [").p, "*a,", 100, "]"), "more than 4194304 bytes");
+	refused(repeat(repeat("a: &a ", "xxxxxxxxxxxxxxxx", 4096, "\nb: [").p, "*a,", 100, "]"),
+		"more than 4194304 bytes");
 	ck_assert_uint_lt(arena_size(arena), 64 << 20);
 }
 END_TEST
@@ -275,9 +319,48 @@ END_TEST
 START_TEST(large_files_take_little_time)
 {
 	static const char *const pieces[] = {
-		"[", "{", "- ", "? ", "a: ", "&a ", "*a ", "!!str ", "'", "\"", "|\n", "#", "\n", " ", "\t", ", ", "[a, ", "{a: 1, ",
-		"- a\n", "a: 1\n", "%a b\n", "---\n", "...\n", "!", "\\", "\"\\u0041\"\n", "<<: *a\n", "- - ", "x\n ", "- &a *a\n",
-		"a:\n ", "? a\n: ", "[]", "{}", "[[],", "\xc2\x85", "\xe2\x80\xa8", ": ", "-", ":", "?", "a",
+		"[",
+		"{",
+		"- ",
+		"? ",
+		"a: ",
+		"&a ",
+		"*a ",
+		"!!str ",
+		"'",
+		"\"",
+		"|\n",
+		"#",
+		"\n",
+		" ",
+		"\t",
+		", ",
+		"[a, ",
+		"{a: 1, ",
+		"- a\n",
+		"a: 1\n",
+		"%a b\n",
+		"---\n",
+		"...\n",
+		"!",
+		"\\",
+		"\"\\u0041\"\n",
+		"<<: *a\n",
+		"- - ",
+		"x\n ",
+		"- &a *a\n",
+		"a:\n ",
+		"? a\n: ",
+		"[]",
+		"{}",
+		"[[],",
+		"\xc2\x85",
+		"\xe2\x80\xa8",
+		": ",
+		"-",
+		":",
+		"?",
+		"a",
 	};
 	struct yaml_fault fault;
 	struct str text = repeat("", pieces[_i], (int)(YAML_FILE_MAX / strlen(pieces[_i])), "");
@@ -292,9 +375,10 @@ END_TEST
 /* Documents with bytes changed, dropped and repeated: whatever comes out, nothing breaks, and what parses has JSON. */
 START_TEST(mangled_documents_break_nothing)
 {
-	static const char seed[] =
-		"apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: &m\n  name: 'x'\n  <<: {a: [1, 2.5, ~, yes]}\n"
-		"spec:\n  type: \"state.redis\"\n  metadata:\n  - name: a\n    value: |\n      text\n  - *m\n  - {<<: *m, k: !!int 5}\n";
+	static const char seed[] = "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: &m\n  name: 'x'\n  <<: "
+				   "{a: [1, 2.5, ~, yes]}\n"
+				   "spec:\n  type: \"state.redis\"\n  metadata:\n  - name: a\n    value: |\n      "
+				   "text\n  - *m\n  - {<<: *m, k: !!int 5}\n";
 	uint64_t x = 88172645463325252u + (uint64_t)_i;
 	char text[sizeof(seed) * 2];
 	int round;
