@@ -89,15 +89,9 @@ static void compile(struct regex_parser *p, const struct regex_node *n)
 	if (p->fault)
 		return;
 	switch (n->kind) {
-	case RE_ONE:
-		emit(p, n->one);
-		return;
-	case RE_REPEAT:
-		compile_repeat(p, n);
-		return;
-	case RE_ALT:
-		compile_alternatives(p, n);
-		return;
+	case RE_ONE: emit(p, n->one); return;
+	case RE_REPEAT: compile_repeat(p, n); return;
+	case RE_ALT: compile_alternatives(p, n); return;
 	case RE_GROUP:
 		emit_op(p, RE_SAVE, 2 * n->group);
 		compile(p, n->first);

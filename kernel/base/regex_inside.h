@@ -43,8 +43,8 @@ enum regex_kind { RE_ONE, RE_CAT, RE_ALT, RE_REPEAT, RE_GROUP, RE_FLAGS };
 struct regex_node {
 	enum regex_kind kind;
 	struct regex_node *next, *first, *last; /* sibling; children */
-	struct regex_inst one;		  /* RE_ONE */
-	int min, max, lazy;		  /* RE_REPEAT; max -1: no end */
+	struct regex_inst one;			/* RE_ONE */
+	int min, max, lazy;			/* RE_REPEAT; max -1: no end */
 	size_t group;
 };
 

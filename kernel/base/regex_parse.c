@@ -83,7 +83,8 @@ void *regex_fault(struct regex_parser *p, const char *what)
 
 /* ---- Classes ---- */
 
-struct class {
+struct class
+{
 	struct regex_range *at;
 	size_t n, cap;
 };
@@ -106,10 +107,20 @@ struct named_class {
 
 static const struct named_class perl[] = { { "d", "09" }, { "w", "09AZ__az" }, { "s", "\t\n\f\r  " } };
 static const struct named_class posix[] = {
-	{ "alnum", "09AZaz" }, { "alpha", "AZaz" },	{ "ascii", "\x01\x7f" }, { "blank", "\t\t  " },
-	{ "cntrl", "\x01\x1f\x7f\x7f" }, { "digit", "09" }, { "graph", "!~" },	 { "lower", "az" },
-	{ "print", " ~" },     { "punct", "!/:@[`{~" }, { "space", "\t\r  " },	 { "upper", "AZ" },
-	{ "word", "09AZ__az" }, { "xdigit", "09AFaf" },
+	{ "alnum", "09AZaz" },
+	{ "alpha", "AZaz" },
+	{ "ascii", "\x01\x7f" },
+	{ "blank", "\t\t  " },
+	{ "cntrl", "\x01\x1f\x7f\x7f" },
+	{ "digit", "09" },
+	{ "graph", "!~" },
+	{ "lower", "az" },
+	{ "print", " ~" },
+	{ "punct", "!/:@[`{~" },
+	{ "space", "\t\r  " },
+	{ "upper", "AZ" },
+	{ "word", "09AZ__az" },
+	{ "xdigit", "09AFaf" },
 };
 
 /* Adds a named class, or all but it. */
@@ -395,24 +406,16 @@ static struct regex_node *atom(struct regex_parser *p)
 	uint32_t c = take(p);
 
 	switch (c) {
-	case '(':
-		return group(p);
-	case '[':
-		return class(p);
-	case '\\':
-		return escaped(p);
-	case '.':
-		return one(p, p->flags & DOT_NL ? RE_ANY_NL : RE_ANY, 0);
-	case '^':
-		return one(p, RE_ASSERT, p->flags & MULTI ? RE_LINE_START : RE_TEXT_START);
-	case '$':
-		return one(p, RE_ASSERT, p->flags & MULTI ? RE_LINE_END : RE_TEXT_END);
+	case '(': return group(p);
+	case '[': return class(p);
+	case '\\': return escaped(p);
+	case '.': return one(p, p->flags & DOT_NL ? RE_ANY_NL : RE_ANY, 0);
+	case '^': return one(p, RE_ASSERT, p->flags & MULTI ? RE_LINE_START : RE_TEXT_START);
+	case '$': return one(p, RE_ASSERT, p->flags & MULTI ? RE_LINE_END : RE_TEXT_END);
 	case '*':
 	case '+':
-	case '?':
-		return regex_fault(p, "missing argument to repetition operator");
-	default:
-		return literal(p, c);
+	case '?': return regex_fault(p, "missing argument to repetition operator");
+	default: return literal(p, c);
 	}
 }
 

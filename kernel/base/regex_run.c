@@ -61,17 +61,12 @@ static int word_at(struct str s, size_t at)
 static int holds(enum regex_assert what, struct str s, size_t at)
 {
 	switch (what) {
-	case RE_TEXT_START:
-		return at == 0;
-	case RE_TEXT_END:
-		return at == s.n;
-	case RE_LINE_START:
-		return at == 0 || s.p[at - 1] == '\n';
-	case RE_LINE_END:
-		return at == s.n || s.p[at] == '\n';
+	case RE_TEXT_START: return at == 0;
+	case RE_TEXT_END: return at == s.n;
+	case RE_LINE_START: return at == 0 || s.p[at - 1] == '\n';
+	case RE_LINE_END: return at == s.n || s.p[at] == '\n';
 	case RE_WORD:
-	case RE_NOT_WORD:
-		return ((at > 0 && word_at(s, at - 1)) != word_at(s, at)) == (what == RE_WORD);
+	case RE_NOT_WORD: return ((at > 0 && word_at(s, at - 1)) != word_at(s, at)) == (what == RE_WORD);
 	}
 	return 0;
 }
@@ -101,29 +96,26 @@ static void add(struct run *r, struct threads *to, uint32_t pc, size_t at)
 			continue;
 		to->mark[t.pc] = (uint32_t)to->n;
 		to->pc[to->n] = t.pc;
-	copy(to->slots + to->n * r->nslots, r->slots, r->nslots);		to->n++;
+		copy(to->slots + to->n * r->nslots, r->slots, r->nslots);
+		to->n++;
 		switch (i->op) {
 		case RE_SPLIT:
 			r->todo[ntodo++] = (struct todo){ .pc = i->y };
 			r->todo[ntodo++] = (struct todo){ .pc = i->x };
 			break;
-		case RE_JUMP:
-			r->todo[ntodo++] = (struct todo){ .pc = i->x };
-			break;
+		case RE_JUMP: r->todo[ntodo++] = (struct todo){ .pc = i->x }; break;
 		case RE_ASSERT:
 			if (holds((enum regex_assert)i->x, r->text, at))
 				r->todo[ntodo++] = (struct todo){ .pc = t.pc + 1 };
 			break;
 		case RE_SAVE:
 			if (i->x < r->nslots) {
-				r->todo[ntodo++] =
-					(struct todo){ .pc = i->x, .restore = 1, .value = r->slots[i->x] };
+				r->todo[ntodo++] = (struct todo){ .pc = i->x, .restore = 1, .value = r->slots[i->x] };
 				r->slots[i->x] = at;
 			}
 			r->todo[ntodo++] = (struct todo){ .pc = t.pc + 1 };
 			break;
-		default:
-			break;
+		default: break;
 		}
 	}
 }
@@ -140,18 +132,12 @@ static int in_class(const struct regex_inst *i, uint32_t c)
 static int reads(const struct regex_inst *i, uint32_t c)
 {
 	switch (i->op) {
-	case RE_CHAR:
-		return c == i->x;
-	case RE_FOLD:
-		return (c >= 'A' && c <= 'Z' ? c + 32 : c) == i->x;
-	case RE_ANY:
-		return c != '\n';
-	case RE_ANY_NL:
-		return 1;
-	case RE_CLASS:
-		return in_class(i, c);
-	default:
-		return 0;
+	case RE_CHAR: return c == i->x;
+	case RE_FOLD: return (c >= 'A' && c <= 'Z' ? c + 32 : c) == i->x;
+	case RE_ANY: return c != '\n';
+	case RE_ANY_NL: return 1;
+	case RE_CLASS: return in_class(i, c);
+	default: return 0;
 	}
 }
 
@@ -160,7 +146,7 @@ static int run(struct run *r, size_t from, size_t *ret_slots)
 {
 	int found = 0;
 
-	for (size_t at = from;; ) {
+	for (size_t at = from;;) {
 		size_t width = 0;
 		uint32_t c = at < r->text.n ? regex_rune(r->text, at, &width) : 0;
 
@@ -229,8 +215,7 @@ int regex_find(const struct regex *re, struct str text, size_t from, struct str 
 	for (size_t g = 0; found == 1 && g < REGEX_GROUPS_MAX; g++) {
 		int in = g < re->ngroups && slots[2 * g] != NOWHERE && slots[2 * g + 1] != NOWHERE;
 
-		ret_groups[g] = in ? str_upto(str_from(text, slots[2 * g]), slots[2 * g + 1] - slots[2 * g])
-				   : STR_NONE;
+		ret_groups[g] = in ? str_upto(str_from(text, slots[2 * g]), slots[2 * g + 1] - slots[2 * g]) : STR_NONE;
 	}
 	return found;
 }

@@ -68,8 +68,8 @@ static const struct flag flags[] = {
 	{ "config", LIST, NULL, AT(config), 0, NULL, NULL,
 	  "Configuration: a file (repeatable, merged in order), in Kubernetes the name of the resource" },
 	{ "control-plane-address", STRING, "", AT(control_plane_address), 0, NULL, NULL, "Address of the operator" },
-	{ "control-plane-namespace", STRING, "default", AT(control_plane_namespace), 0,
-	  "DAPR_CONTROLPLANE_NAMESPACE", NULL, "Namespace of the control plane" },
+	{ "control-plane-namespace", STRING, "default", AT(control_plane_namespace), 0, "DAPR_CONTROLPLANE_NAMESPACE",
+	  NULL, "Namespace of the control plane" },
 	{ "control-plane-trust-domain", STRING, "localhost", AT(control_plane_trust_domain), 0,
 	  "DAPR_CONTROLPLANE_TRUST_DOMAIN", NULL, "Trust domain of the control plane" },
 	{ "dapr-block-shutdown-duration", DURATION, NULL, AT(dapr_block_shutdown_duration), 0, NULL, NULL,
@@ -261,24 +261,18 @@ static int flag_set(struct parser *p, const struct flag *f, struct str value)
 	void *to = field(p, f);
 
 	switch (f->type) {
-	case STRING:
-		*(struct str *)to = arena_str(p->a, value);
-		return 0;
-	case BOOL:
-		return set_bool(p, value, to);
+	case STRING: *(struct str *)to = arena_str(p->a, value); return 0;
+	case BOOL: return set_bool(p, value, to);
 	case INT:
-	case UINT:
-		return set_int(p, value, f->type == UINT, to);
+	case UINT: return set_int(p, value, f->type == UINT, to);
 	case DURATION:
 		if (duration_parse(value, to) == 0)
 			return 0;
 		p->fault = arena_printf(p->a, "time: invalid duration \"" STR_FMT "\"", STR_ARG(value));
 		return -1;
-	case BYTES:
-		return 0; /* size() reads it when all flags are known: a fault in it is none of the usage's */
+	case BYTES: return 0; /* size() reads it when all flags are known: a fault in it is none of the usage's */
 	case LIST:
-	case PATHS:
-		return set_list(p, to, value);
+	case PATHS: return set_list(p, to, value);
 	}
 	return -1;
 }
@@ -287,8 +281,7 @@ static int flag_set(struct parser *p, const struct flag *f, struct str value)
 
 static const char *type_word(const struct flag *f)
 {
-	static const char *const words[] = { "string", "",	 "int",		"uint",
-					     "duration", "string", "strings",	"strings" };
+	static const char *const words[] = { "string", "", "int", "uint", "duration", "string", "strings", "strings" };
 
 	return words[f->type];
 }
@@ -338,8 +331,7 @@ static enum options_action usage_fault(struct parser *p, const char *argv0, stru
 
 static void notice_deprecated(struct parser *p, const struct flag *f)
 {
-	list_add(p->a, &p->o->notices,
-		 arena_printf(p->a, "Flag --%s has been deprecated, %s", f->name, f->deprecated));
+	list_add(p->a, &p->o->notices, arena_printf(p->a, "Flag --%s has been deprecated, %s", f->name, f->deprecated));
 }
 
 /* One argument at argv[*at], with the next one where it takes a value. RUN: go on. */
@@ -450,7 +442,8 @@ static int together(struct parser *p)
 	if (o->dapr_block_shutdown_duration < 0 && given(p, "dapr-block-shutdown-duration").p)
 		o->dapr_block_shutdown_duration = 0;
 	if (size(p, "max-body-size", "dapr-http-max-request-size", p->old.request_mb, 1 << 20, &o->max_body_size) < 0 ||
-	    size(p, "read-buffer-size", "dapr-http-read-buffer-size", p->old.read_kb, 1 << 10, &o->read_buffer_size) < 0)
+	    size(p, "read-buffer-size", "dapr-http-read-buffer-size", p->old.read_kb, 1 << 10, &o->read_buffer_size) <
+		    0)
 		return -1;
 	if (o->actors_disseminate_timeout <= 0) {
 		char text[DURATION_TEXT];
@@ -465,7 +458,8 @@ static int together(struct parser *p)
 	if (tier == 4) {
 		p->fault = arena_printf(p->a,
 					"invalid value for 'min-tier' option: must be managed, standard or community, "
-					"got \"" STR_FMT "\"", STR_ARG(o->min_tier));
+					"got \"" STR_FMT "\"",
+					STR_ARG(o->min_tier));
 		return -1;
 	}
 	if (o->loops < 0 || o->loops > 64) {

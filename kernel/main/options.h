@@ -39,16 +39,16 @@ struct options {
 	struct str app_id; /* standalone: never empty, no dots */
 
 	/* The application */
-	struct str app_port;		 /* as given; see number.app_port */
-	struct str app_protocol;	 /* as given; see protocol */
-	struct str app_channel_address;	 /* host of the application */
-	int64_t app_max_concurrency;	 /* parallel calls; after the check 0: no limit */
-	int app_ssl;			 /* deprecated; the check turned it into protocol */
+	struct str app_port;		/* as given; see number.app_port */
+	struct str app_protocol;	/* as given; see protocol */
+	struct str app_channel_address; /* host of the application */
+	int64_t app_max_concurrency;	/* parallel calls; after the check 0: no limit */
+	int app_ssl;			/* deprecated; the check turned it into protocol */
 	int enable_app_health_check;
 	struct str app_health_check_path;
-	int64_t app_health_probe_interval; /* seconds, > 0 after the check */
-	int64_t app_health_probe_timeout;  /* milliseconds, > 0 and at most the interval after the check */
-	int64_t app_health_threshold;	   /* failures in a row, >= 1 after the check */
+	int64_t app_health_probe_interval;   /* seconds, > 0 after the check */
+	int64_t app_health_probe_timeout;    /* milliseconds, > 0 and at most the interval after the check */
+	int64_t app_health_threshold;	     /* failures in a row, >= 1 after the check */
 	int64_t app_binding_options_timeout; /* ns, > 0 after the check */
 
 	/* Our listeners. Ports are texts as given; see number */
@@ -70,9 +70,9 @@ struct options {
 	int enable_api_logging;	       /* 1, 0; -1: not given, Configuration's logging.apiLogging.enabled decides */
 
 	/* Resources */
-	struct options_list resources_path; /* after the check with components_path in it, if there was none */
-	struct str components_path;	    /* deprecated alias */
-	struct options_list config;	    /* standalone: files; kubernetes: the first is a Configuration's name */
+	struct options_list resources_path;    /* after the check with components_path in it, if there was none */
+	struct str components_path;	       /* deprecated alias */
+	struct options_list config;	       /* standalone: files; kubernetes: the first is a Configuration's name */
 	int64_t hot_reload_reconcile_interval; /* ns; 0: 60 s */
 	int disable_builtin_k8s_secret_store;
 	struct options_list disable_init_endpoints; /* after the check in lower case, of "config" and "subscribe" */

@@ -58,7 +58,7 @@ static int check_ports(struct arena *a, struct options *o, struct str *ret_messa
 		}
 	}
 	/* An application port of 0 means none, yet Dapr refuses it beside an API port of 0. */
-	const char *clash = o->number.app_port == o->number.http_port ? "dapr-http-port"
+	const char *clash = o->number.app_port == o->number.http_port	? "dapr-http-port"
 			    : o->number.app_port == o->number.grpc_port ? "dapr-grpc-port"
 									: NULL;
 	if (!clash)

@@ -45,7 +45,7 @@ static int dial(const char *port, int64_t until)
 		if (connect(fd, i->ai_addr, i->ai_addrlen) == 0)
 			break;
 		if (errno == EINPROGRESS)
-			fault = !ready(fd, POLLOUT, until)				      ? ETIMEDOUT
+			fault = !ready(fd, POLLOUT, until)			       ? ETIMEDOUT
 				: getsockopt(fd, SOL_SOCKET, SO_ERROR, &fault, &n) < 0 ? errno
 										       : fault;
 		else

@@ -127,8 +127,7 @@ static void put_series(struct buf *b, const struct metric_series *s)
 	else if (s->def->kind == METRIC_HISTOGRAM)
 		put_histogram(b, s, buf_str(&labels));
 	else
-		put_line(b, s, buf_str(&labels), "",
-			 (double)atomic_load_explicit(&s->value, memory_order_relaxed));
+		put_line(b, s, buf_str(&labels), "", (double)atomic_load_explicit(&s->value, memory_order_relaxed));
 	buf_free(&labels);
 }
 
@@ -145,7 +144,8 @@ static void put_fibers(struct metrics *m, struct buf *b)
 {
 	if (!m->fibers)
 		return;
-	metrics_put_head(b, STR(FIBERS), STR("Fibers that are alive, the counterpart of Go's goroutines."), METRIC_GAUGE);
+	metrics_put_head(b, STR(FIBERS), STR("Fibers that are alive, the counterpart of Go's goroutines."),
+			 METRIC_GAUGE);
 	buf_printf(b, FIBERS " %lld\n", (long long)m->fibers(m->fibers_arg));
 }
 

@@ -16,9 +16,9 @@ enum metric_unit {
 	METRIC_RATIO
 };
 
-#define METRIC_FOREIGN 1	/* app_id and namespace are somebody else's: given with the other labels */
-#define METRIC_ERROR_CODES 2	/* only with metric.recordErrorCodes */
-#define METRIC_HIGH_ONLY 4	/* only with metric.http.increasedCardinality */
+#define METRIC_FOREIGN 1     /* app_id and namespace are somebody else's: given with the other labels */
+#define METRIC_ERROR_CODES 2 /* only with metric.recordErrorCodes */
+#define METRIC_HIGH_ONLY 4   /* only with metric.http.increasedCardinality */
 
 #define METRIC_LABELS_MAX 8
 

@@ -62,8 +62,7 @@ static void def_bounds(struct metric_def *d, const struct bounds *b)
 		d->bounds = metric_ratio_buckets;
 		d->nbounds = metric_nratio_buckets;
 		break;
-	case METRIC_NUMBER:
-		break;
+	case METRIC_NUMBER: break;
 	}
 }
 
@@ -173,8 +172,8 @@ static void def_fixed(struct arena *a, struct metric_def *d)
 		char text[LABEL_MAX + 1];
 
 		if (d->labels[i].fixed.p)
-			d->labels[i].fixed =
-				arena_str(a, (struct str){ text, put_value(&d->labels[i], d->labels[i].fixed, text) - 1 });
+			d->labels[i].fixed = arena_str(
+				a, (struct str){ text, put_value(&d->labels[i], d->labels[i].fixed, text) - 1 });
 	}
 }
 
@@ -334,7 +333,7 @@ void metrics_observe(struct metric_series *s, double v)
 	}
 	v = v < 0 ? 0 : v > 9e12 ? 9e12 : v; /* so that v times scale is a whole number of 64 bits */
 	atomic_fetch_add_explicit(&s->bucket[bucket_of(s->def, v)], 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&s->sum, llround(v * s->def->scale), memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->sum, (long long)(v * s->def->scale + 0.5), memory_order_relaxed);
 }
 
 /* ---- The registry ---- */
@@ -360,8 +359,8 @@ static int fill(struct metrics *m, const struct metrics_options *o, struct str *
 		return -1;
 	}
 	if (o->npath_matching) {
-		m->patterns = path_patterns_new(m->arena, o->path_matching, o->npath_matching,
-						o->increased_cardinality, ret_message);
+		m->patterns = path_patterns_new(m->arena, o->path_matching, o->npath_matching, o->increased_cardinality,
+						ret_message);
 		if (!m->patterns)
 			return -1;
 	}

@@ -29,7 +29,7 @@ struct metric_series;
 
 /* Rewrites a label before it is recorded (Configuration's metric.rules): each match of regex becomes replacement. */
 struct metric_rule {
-	struct str metric;	/* exposed name, with or without "dapr_" */
+	struct str metric; /* exposed name, with or without "dapr_" */
 	struct str label;
 	struct str regex;	/* RE2's syntax, see base/regex.h */
 	struct str replacement; /* $1, ${1} and $$ as in Go's templates */
@@ -94,8 +94,8 @@ void metrics_http_done(struct metrics *m, struct str method, struct str path, in
 		       int64_t response_bytes, int64_t ns);
 /* We sent a request to the application over HTTP. */
 void metrics_http_client_started(struct metrics *m, struct str method, struct str path, int64_t request_bytes);
-void metrics_http_client_done(struct metrics *m, struct str method, struct str path, int status,
-			      int64_t response_bytes, int64_t ns);
+void metrics_http_client_done(struct metrics *m, struct str method, struct str path, int status, int64_t response_bytes,
+			      int64_t ns);
 void metrics_http_probe_done(struct metrics *m, int status, int64_t ns); /* application's health; 500: no answer */
 
 /* A unary call to our gRPC API was answered. method: "/package.Service/Method"; code: gRPC's; bytes of the messages

@@ -35,7 +35,7 @@ struct metric_def {
 	struct metric_label labels[METRIC_LABELS_MAX];
 	const double *bounds;
 	size_t nbounds;
-	double scale;	  /* sums are kept as whole numbers of 1/scale */
+	double scale; /* sums are kept as whole numbers of 1/scale */
 	atomic_size_t nseries;
 };
 
@@ -44,10 +44,10 @@ struct metric_series {
 	struct metric_series *next; /* in its chain */
 	const struct metric_def *def;
 	uint64_t hash;
-	struct str key;	     /* the values that are given, each with a NUL behind it */
-	int drops;	     /* what is recorded here counts as dropped */
-	atomic_llong value;  /* counter, gauge */
-	atomic_llong sum;    /* histogram, times def->scale */
+	struct str key;	       /* the values that are given, each with a NUL behind it */
+	int drops;	       /* what is recorded here counts as dropped */
+	atomic_llong value;    /* counter, gauge */
+	atomic_llong sum;      /* histogram, times def->scale */
 	atomic_llong bucket[]; /* def->nbounds + 1, each for itself */
 };
 

@@ -25,9 +25,9 @@ static int read_stat(struct process *p)
 	if (f)
 		fclose(f);
 	at = ok ? strrchr(line, ')') : NULL; /* the name before it may hold anything */
-	if (!at || sscanf(at + 1,
-			  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %llu %lu %lu",
-			  &user, &system, &start, &size, &resident) != 5)
+	if (!at ||
+	    sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %llu %lu %lu",
+		   &user, &system, &start, &size, &resident) != 5)
 		return -1;
 	p->cpu_seconds = (double)(user + system) / ticks;
 	p->start_seconds = (double)start / ticks;

@@ -105,14 +105,15 @@ void metrics_http_client_started(struct metrics *m, struct str method, struct st
 	observe(m, METRIC_HTTP_CLIENT_SENT_BYTES, labels, (double)request_bytes);
 }
 
-void metrics_http_client_done(struct metrics *m, struct str method, struct str path, int status,
-			      int64_t response_bytes, int64_t ns)
+void metrics_http_client_done(struct metrics *m, struct str method, struct str path, int status, int64_t response_bytes,
+			      int64_t ns)
 {
 	char scratch[PATH_LABEL_MAX], out[PATH_LABEL_MAX], text[16];
 
 	if (!m || !m->enabled)
 		return;
-	struct str labels[] = { method_label(m, method), client_path(m, path, scratch, out), number_text(status, text) };
+	struct str labels[] = { method_label(m, method), client_path(m, path, scratch, out),
+				number_text(status, text) };
 
 	count(m, METRIC_HTTP_CLIENT_COUNT, labels);
 	observe(m, METRIC_HTTP_CLIENT_LATENCY, labels, ms(ns));
@@ -168,8 +169,8 @@ void metrics_grpc_probe_done(struct metrics *m, int code, int64_t ns)
 /* ---- Components ---- */
 
 /* Dapr leaves out the latency where it rounds to 0 ms; ours are fractions, and no operation takes none. */
-static void component_done(struct metrics *m, int count_id, int latency_id, struct str component,
-			   struct str operation, int success, int64_t ns)
+static void component_done(struct metrics *m, int count_id, int latency_id, struct str component, struct str operation,
+			   int success, int64_t ns)
 {
 	struct str labels[] = { component, operation, truth(success) };
 	const int ids[] = { count_id, latency_id };

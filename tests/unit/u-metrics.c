@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define S(literal) { literal, sizeof(literal) - 1 } /* STR() for static tables */
+#define S(literal) \
+	{ \
+		literal, sizeof(literal) - 1 \
+	} /* STR() for static tables */
 
 static struct arena *a;
 static struct metrics *m;
@@ -67,14 +70,16 @@ static void ck_has(const char *line)
 	struct str text = written();
 	struct str with_end = arena_printf(a, "\n%s\n", line);
 
-	ck_assert_msg(str_find(text, with_end) >= 0, "no line \"%s\" in:" STR_FMT, line, STR_ARG(str_from(text, text.n > 3000 ? text.n - 3000 : 0)));
+	ck_assert_msg(str_find(text, with_end) >= 0, "no line \"%s\" in:" STR_FMT, line,
+		      STR_ARG(str_from(text, text.n > 3000 ? text.n - 3000 : 0)));
 }
 
 static void ck_lacks(const char *part)
 {
 	struct str text = written();
 
-	ck_assert_msg(str_find(text, str_of(part)) < 0, "\"%s\" in:" STR_FMT, part, STR_ARG(str_from(text, text.n > 3000 ? text.n - 3000 : 0)));
+	ck_assert_msg(str_find(text, str_of(part)) < 0, "\"%s\" in:" STR_FMT, part,
+		      STR_ARG(str_from(text, text.n > 3000 ? text.n - 3000 : 0)));
 }
 
 static long value_of(const char *line)
@@ -101,9 +106,11 @@ START_TEST(text_is_as_gos_client_writes_it)
 	struct str want = STR(
 		"# HELP dapr_component_state_count Operations of state stores.\n"
 		"# TYPE dapr_component_state_count counter\n"
-		"dapr_component_state_count{app_id=\"my\\\"app\",component=\"a\\\\b_\",namespace=\"ns\",operation=\"get\","
+		"dapr_component_state_count{app_id=\"my\\\"app\",component=\"a\\\\b_\",namespace=\"ns\",operation="
+		"\"get\","
 		"success=\"false\"} 1\n"
-		"dapr_component_state_count{app_id=\"my\\\"app\",component=\"store\",namespace=\"ns\",operation=\"get\","
+		"dapr_component_state_count{app_id=\"my\\\"app\",component=\"store\",namespace=\"ns\",operation="
+		"\"get\","
 		"success=\"true\"} 3\n"
 		"# HELP dapr_component_state_latencies Milliseconds a state store took for an operation.\n"
 		"# TYPE dapr_component_state_latencies histogram\n"
@@ -123,9 +130,9 @@ END_TEST
 
 START_TEST(default_buckets_are_daprs)
 {
-	static const char *const le[] = { "1",	 "2",	"3",   "4",   "5",   "6",    "8",    "10",   "13",
-					  "16",	 "20",	"25",  "30",  "40",  "50",   "65",   "80",   "100",
-					  "130", "160", "200", "250", "300", "400",  "500",  "650",  "800",
+	static const char *const le[] = { "1",	  "2",	  "3",	  "4",	   "5",	    "6",     "8",      "10",  "13",
+					  "16",	  "20",	  "25",	  "30",	   "40",    "50",    "65",     "80",  "100",
+					  "130",  "160",  "200",  "250",   "300",   "400",   "500",    "650", "800",
 					  "1000", "2000", "5000", "10000", "20000", "50000", "100000", "+Inf" };
 
 	make(usual());
@@ -238,7 +245,8 @@ START_TEST(components_and_errors)
 	metrics_component_loaded(m);
 	metrics_component_init(m, STR("state.redis"));
 	metrics_component_init_failed(m, STR("state.redis"), STR("init"), STR("mystore"));
-	metrics_component_info(m, STR("mystore"), STR("state.redis"), STR("v1"), STR("state.redis"), STR("standard"), 1);
+	metrics_component_info(m, STR("mystore"), STR("state.redis"), STR("v1"), STR("state.redis"), STR("standard"),
+			       1);
 	metrics_secret_done(m, STR("vault"), STR("bulk_get"), 1, 1000000);
 	metrics_error_code(m, STR("ERR_STATE_GET"), STR("state"));
 	ck_has("dapr_runtime_component_loaded{app_id=\"x\"} 1");
@@ -250,7 +258,8 @@ START_TEST(components_and_errors)
 	ck_has("dapr_component_secret_count{app_id=\"x\",component=\"vault\",namespace=\"\",operation=\"bulk_get\","
 	       "success=\"true\"} 1");
 	ck_lacks("dapr_error_code_total");
-	metrics_component_info(m, STR("mystore"), STR("state.redis"), STR("v1"), STR("state.redis"), STR("standard"), 0);
+	metrics_component_info(m, STR("mystore"), STR("state.redis"), STR("v1"), STR("state.redis"), STR("standard"),
+			       0);
 	ck_has("davit_component_info{app_id=\"x\",component=\"mystore\",plugin=\"state.redis\",tier=\"standard\","
 	       "type=\"state.redis\",version=\"v1\"} 0");
 	o.record_error_codes = 1;

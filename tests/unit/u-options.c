@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "main/version.h"
+#include "base/version.h"
 
 static struct arena *a;
 static struct options o;
@@ -319,8 +319,7 @@ START_TEST(faults_of_the_runtime)
 		{ "--app-id x --app-port 50001",
 		  "the 'dapr-grpc-port' argument value 50001 conflicts with 'app-port'" },
 		{ "--app-id x --app-protocol ftp", "invalid value for 'app-protocol': ftp" },
-		{ "--app-id x --disable-init-endpoints config,all",
-		  "invalid value for 'disable-init-endpoints': all" },
+		{ "--app-id x --disable-init-endpoints config,all", "invalid value for 'disable-init-endpoints': all" },
 		{ "--app-id x --app-health-probe-interval 1 --app-health-probe-timeout 1001",
 		  "value for 'health-probe-timeout' must be smaller than 'health-probe-interval'" },
 		{ "--app-id x --mode cloud", "invalid value for 'mode': cloud (standalone or kubernetes)" },

@@ -4,7 +4,10 @@
 #include <check.h>
 #include <stdlib.h>
 
-#define S(literal) { literal, sizeof(literal) - 1 } /* STR() for static tables */
+#define S(literal) \
+	{ \
+		literal, sizeof(literal) - 1 \
+	} /* STR() for static tables */
 
 static struct arena *a;
 
@@ -81,10 +84,14 @@ START_TEST(a_long_path_is_cut)
 END_TEST
 
 static const struct str patterns[] = {
-	S("/v1/orders/{orderID}/items/12345"), S("/v1/orders/{orderID}/items/{itemID}"),
-	S("v1//items/{itemID}"),		    S("/v1/items/{itemID}"),
-	S("/tree/"),			    S("/leaf/{$}"),
-	S("/files/{path...}"),		    S("/v1.0/state/{store}"),
+	S("/v1/orders/{orderID}/items/12345"),
+	S("/v1/orders/{orderID}/items/{itemID}"),
+	S("v1//items/{itemID}"),
+	S("/v1/items/{itemID}"),
+	S("/tree/"),
+	S("/leaf/{$}"),
+	S("/files/{path...}"),
+	S("/v1.0/state/{store}"),
 	S("/v1.0/invoke/{app}/method/direct"),
 };
 
@@ -157,8 +164,8 @@ END_TEST
 
 START_TEST(malformed_patterns_are_named)
 {
-	static const char *const wrong[] = { "GET /x", "/{", "/a{b}", "/{a}b", "/{$}/a", "/{x...}/a", "/{}", "/{1a}",
-					     "/{a-b}", "/{...}" };
+	static const char *const wrong[] = { "GET /x",	  "/{",	 "/a{b}", "/{a}b",  "/{$}/a",
+					     "/{x...}/a", "/{}", "/{1a}", "/{a-b}", "/{...}" };
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
 		struct str one = str_of(wrong[i]), message = STR("");

@@ -89,8 +89,8 @@ START_TEST(tracestate)
 		{ "1tenant@sys=x y", "1tenant@sys=x y" },
 		{ "k_-*/9=!#~", "k_-*/9=!#~" },
 	};
-	static const char *const wrong[] = { "a", "a=",	    "=1",     "A=1",   "1=1",	"a=1,a=2", "a=1=2",
-					     "@s=1", "t@=1", "t@1=1", "a b=1", "a=\x7f" };
+	static const char *const wrong[] = { "a",     "a=",   "=1",   "A=1",   "1=1",	"a=1,a=2",
+					     "a=1=2", "@s=1", "t@=1", "t@1=1", "a b=1", "a=\x7f" };
 
 	for (size_t i = 0; i < sizeof(well) / sizeof(*well); i++)
 		ck_str(trace_parse_state(a, str_of(well[i][0])), well[i][1]);
@@ -231,10 +231,10 @@ START_TEST(sampling_rates)
 		enum trace_mode mode;
 		double rate;
 	} cases[] = {
-		{ "0", 1, TRACE_OFF, 0 },	 { "0.0", 0, TRACE_OFF, 0 },   { "", 0, TRACE_PASS, 1e-4 },
-		{ "", 1, TRACE_ON, 1e-4 },	 { "1", 0, TRACE_ON, 1 },      { "0.5", 1, TRACE_ON, 0.5 },
-		{ "often", 0, TRACE_ON, 1e-4 },	 { "1 ", 0, TRACE_ON, 1e-4 },  { " 1", 0, TRACE_ON, 1e-4 },
-		{ "1e-2", 0, TRACE_ON, 0.01 },	 { "nan", 0, TRACE_ON, 1e-4 }, { "-1", 0, TRACE_ON, -1 },
+		{ "0", 1, TRACE_OFF, 0 },	{ "0.0", 0, TRACE_OFF, 0 },   { "", 0, TRACE_PASS, 1e-4 },
+		{ "", 1, TRACE_ON, 1e-4 },	{ "1", 0, TRACE_ON, 1 },      { "0.5", 1, TRACE_ON, 0.5 },
+		{ "often", 0, TRACE_ON, 1e-4 }, { "1 ", 0, TRACE_ON, 1e-4 },  { " 1", 0, TRACE_ON, 1e-4 },
+		{ "1e-2", 0, TRACE_ON, 0.01 },	{ "nan", 0, TRACE_ON, 1e-4 }, { "-1", 0, TRACE_ON, -1 },
 		{ "1e999", 0, TRACE_ON, 1e-4 },
 	};
 
