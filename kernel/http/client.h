@@ -53,27 +53,27 @@ int http_client_connections(const struct http_client *c);
 
 /* Texts, fields and body are borrowed until the call is closed. */
 struct http_request {
-	struct str method; /* "GET" */
-	struct str target; /* raw: "/a%2Fb?q=1" */
+	struct str method;    /* "GET" */
+	struct str target;    /* raw: "/a%2Fb?q=1" */
 	struct str authority; /* n == 0: the client's */
 	/* Names in any case. The connection's own (host, connection, content-length, transfer-encoding, upgrade, …) are
 	 * left out: they are made from the rest. */
 	const struct http_field *fields;
 	size_t nfields;
-	struct str body;   /* whole, if not streamed */
-	int streamed;	   /* the body follows by http_call_write() and http_call_end() */
-	int64_t length;	   /* of a streamed body; -1: not known */
+	struct str body;     /* whole, if not streamed */
+	int streamed;	     /* the body follows by http_call_write() and http_call_end() */
+	int64_t length;	     /* of a streamed body; -1: not known */
 	int64_t deadline_ns; /* steady clock, for all of the call; 0: none */
 };
 
 /* One request and its response. What is shown here is for reading, when http_call_head() has answered. */
 struct http_call {
 	struct arena *arena;
-	void *user; /* the caller's */
-	int status; /* 200 and above */
+	void *user;			 /* the caller's */
+	int status;			 /* 200 and above */
 	const struct http_field *fields; /* names in lower case */
 	size_t nfields;
-	int64_t content_length; /* -1: not told */
+	int64_t content_length;		   /* -1: not told */
 	const struct http_field *trailers; /* when the body has ended */
 	size_t ntrailers;
 	uint64_t received, sent; /* body bytes so far */

@@ -85,7 +85,8 @@ static void name_address(const struct sockaddr *to, char *ret_name, size_t size)
 {
 	char ip[INET6_ADDRSTRLEN] = "?";
 	int v6 = to->sa_family == AF_INET6;
-	int port = ntohs(v6 ? ((const struct sockaddr_in6 *)to)->sin6_port : ((const struct sockaddr_in *)to)->sin_port);
+	int port = ntohs(v6 ? ((const struct sockaddr_in6 *)to)->sin6_port
+			    : ((const struct sockaddr_in *)to)->sin_port);
 
 	if (v6)
 		uv_ip6_name((const struct sockaddr_in6 *)to, ip, sizeof(ip));

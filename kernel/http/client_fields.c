@@ -43,9 +43,11 @@ int client_keeps_value(struct str value)
 
 int client_own_field(struct str name)
 {
-	static const struct str own[] = { STR("host"), STR("connection"), STR("content-length"),
-					  STR("transfer-encoding"), STR("keep-alive"), STR("proxy-connection"),
-					  STR("upgrade"), STR("te"), STR("trailer"), STR("expect") };
+	static const struct str own[] = { STR("host"),		 STR("connection"),
+					  STR("content-length"), STR("transfer-encoding"),
+					  STR("keep-alive"),	 STR("proxy-connection"),
+					  STR("upgrade"),	 STR("te"),
+					  STR("trailer"),	 STR("expect") };
 	size_t i;
 
 	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)
@@ -67,8 +69,9 @@ struct error client_check_request(struct arena *a, const struct http_request *q)
 		return client_error(a, ERROR_INVALID_ARGUMENT, "net/http: invalid Host header");
 	for (i = 0; i < q->nfields; i++) {
 		if (!client_is_token(q->fields[i].name))
-			return client_error(a, ERROR_INVALID_ARGUMENT, "net/http: invalid header field name \"" STR_FMT
-					    "\"", STR_ARG(q->fields[i].name));
+			return client_error(a, ERROR_INVALID_ARGUMENT,
+					    "net/http: invalid header field name \"" STR_FMT "\"",
+					    STR_ARG(q->fields[i].name));
 		if (!client_keeps_value(q->fields[i].value))
 			return client_error(a, ERROR_INVALID_ARGUMENT,
 					    "net/http: invalid header field value for \"" STR_FMT "\"",

@@ -196,7 +196,8 @@ static void write_piece(struct client_call *k, struct str piece)
 	}
 	k->c.sent += piece.n;
 	if (k->chunked)
-		transmit(k->on, (uv_buf_t[]){ uv_buf_init(size, (unsigned)n), buf_of(piece), uv_buf_init("\r\n", 2) }, 3);
+		transmit(k->on, (uv_buf_t[]){ uv_buf_init(size, (unsigned)n), buf_of(piece), uv_buf_init("\r\n", 2) },
+			 3);
 	else
 		transmit(k->on, (uv_buf_t[]){ buf_of(piece) }, 1);
 	wait_written(k); /* the piece is borrowed until it returns */

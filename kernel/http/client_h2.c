@@ -44,8 +44,9 @@ static void on_timer(uv_timer_t *t)
 	uint64_t now = uv_now(loop_uv(h->client->loop));
 
 	if (h->pinging && now >= h->ping_at + (uint64_t)o->ping_timeout_ms) {
-		client_h2_close(h, (struct error){ .code = ERROR_UNAVAILABLE,
-						   .message = STR("keepalive ping failed to receive ACK within timeout") });
+		client_h2_close(h, (struct error){
+					   .code = ERROR_UNAVAILABLE,
+					   .message = STR("keepalive ping failed to receive ACK within timeout") });
 		return;
 	}
 	if (h->calls == NULL && o->idle_timeout_ms > 0 && now >= h->idle_since + (uint64_t)o->idle_timeout_ms) {

@@ -16,13 +16,13 @@ struct client_h2 {
 	struct buf out; /* being written, while the link writes */
 	uv_timer_t timer;
 	uint64_t heard, idle_since, ping_at; /* uv_now() */
-	uint8_t flushing; /* flush is in line */
-	uint8_t going;	  /* takes no new streams */
+	uint8_t flushing;		     /* flush is in line */
+	uint8_t going;			     /* takes no new streams */
 	uint8_t closed, pinging, served;
 };
 
 /* client_h2.c */
-void client_h2_flush(struct client_h2 *h); /* sends before the loop sleeps: one write for all that was asked for */
+void client_h2_flush(struct client_h2 *h);  /* sends before the loop sleeps: one write for all that was asked for */
 void client_h2_part(struct client_call *k); /* the call has no stream any more */
 /* All its calls fail with e, whose text need not last. Not from nghttp2's callbacks. */
 void client_h2_close(struct client_h2 *h, struct error e);

@@ -35,15 +35,15 @@ struct client_call {
 	void *on; /* the connection, struct client_h1 or client_h2; NULL: none, or not any more */
 	struct fiber *reader, *writer;
 	struct error failed;
-	struct buf in, out; /* body that has come; what the reader has of it */
+	struct buf in, out;		      /* body that has come; what the reader has of it */
 	struct client_call *later, **earlier; /* among the client's calls */
 	uint8_t tries;
-	uint8_t stopped;  /* failed is set: for what can only look at a byte */
-	uint8_t reused;	  /* its connection has served others before */
-	uint8_t wrote;	  /* some of the request may have got out */
-	uint8_t refused;  /* the other side has certainly not looked at it */
+	uint8_t stopped;	/* failed is set: for what can only look at a byte */
+	uint8_t reused;		/* its connection has served others before */
+	uint8_t wrote;		/* some of the request may have got out */
+	uint8_t refused;	/* the other side has certainly not looked at it */
 	uint8_t got_head, done; /* the response's head, its end */
-	uint8_t ended;	  /* the request's end was handed over */
+	uint8_t ended;		/* the request's end was handed over */
 
 	/* HTTP/1 */
 	uint8_t chunked;
@@ -85,7 +85,7 @@ struct http_client {
 
 	/* HTTP/2 */
 	struct client_h2 *connections; /* the newest is first; older ones run out after a GOAWAY */
-	struct fiber *dialer; /* NULL: no attempt is under way */
+	struct fiber *dialer;	       /* NULL: no attempt is under way */
 	struct client_waiter *dial_waiting;
 	struct error dial_error; /* of the last attempt; its text in dial_text */
 	char dial_text[200];
@@ -111,7 +111,7 @@ int client_is_token(struct str s);
 
 /* client_fields.c */
 struct error client_check_request(struct arena *a, const struct http_request *q);
-int client_own_field(struct str name); /* one that the connection makes itself */
+int client_own_field(struct str name);	  /* one that the connection makes itself */
 int client_keeps_value(struct str value); /* no byte in it that would end the field */
 
 /*

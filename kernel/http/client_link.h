@@ -33,6 +33,7 @@ void client_link_read(struct client_link *l, int on);
  * link is closed; below: libuv's code. *ret_sent: bytes that left at once. One write at a time.
  */
 int client_link_write(struct client_link *l, const uv_buf_t *bufs, unsigned nbufs, size_t *ret_sent);
-int client_link_gone(struct client_link *l); /* 1: the other side has closed it; 2: something came that was not read yet */
+int client_link_gone(
+	struct client_link *l); /* 1: the other side has closed it; 2: something came that was not read yet */
 void client_link_close(struct client_link *l); /* frees it; nothing is called any more. NULL is fine */
 #endif

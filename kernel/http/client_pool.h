@@ -14,20 +14,20 @@ struct client_h1 {
 	uint64_t idle_since;	    /* uv_now() */
 
 	http_parser parser;
-	struct buf head;	     /* names and values of the block that is coming in, one behind the other */
-	struct buf parts;	     /* struct client_part for each field of it */
-	size_t head_bytes;	     /* read before the response's fields were complete */
-	int informational;	     /* 1xx responses so far */
+	struct buf head;   /* names and values of the block that is coming in, one behind the other */
+	struct buf parts;  /* struct client_part for each field of it */
+	size_t head_bytes; /* read before the response's fields were complete */
+	int informational; /* 1xx responses so far */
 	uint8_t in_value, complete, keep;
-	uint8_t broken;		     /* a write failed */
-	const char *fault;	     /* why a callback stopped the parser */
+	uint8_t broken;	   /* a write failed */
+	const char *fault; /* why a callback stopped the parser */
 };
 
 /* On the call's fiber, may park: a connection that nobody else has, an idle one unless fresh. NULL: k failed. */
 struct client_h1 *client_pool_take(struct client_call *k, int fresh);
 /* Gives it back, to be used again or closed. */
 void client_pool_give(struct client_h1 *h, int again);
-void client_pool_lost(struct client_h1 *h); /* an idle one that the other side closed */
+void client_pool_lost(struct client_h1 *h);    /* an idle one that the other side closed */
 void client_pool_close(struct http_client *c); /* the idle ones */
 
 struct client_part {

@@ -156,17 +156,12 @@ static int on_data(nghttp2_session *s, uint8_t flags, int32_t stream, const uint
 static int code_of(uint32_t h2_code)
 {
 	switch (h2_code) {
-	case NGHTTP2_REFUSED_STREAM:
-		return ERROR_UNAVAILABLE;
-	case NGHTTP2_CANCEL:
-		return ERROR_CANCELLED;
+	case NGHTTP2_REFUSED_STREAM: return ERROR_UNAVAILABLE;
+	case NGHTTP2_CANCEL: return ERROR_CANCELLED;
 	case NGHTTP2_FLOW_CONTROL_ERROR:
-	case NGHTTP2_ENHANCE_YOUR_CALM:
-		return ERROR_RESOURCE_EXHAUSTED;
-	case NGHTTP2_INADEQUATE_SECURITY:
-		return ERROR_PERMISSION_DENIED;
-	default:
-		return ERROR_INTERNAL;
+	case NGHTTP2_ENHANCE_YOUR_CALM: return ERROR_RESOURCE_EXHAUSTED;
+	case NGHTTP2_INADEQUATE_SECURITY: return ERROR_PERMISSION_DENIED;
+	default: return ERROR_INTERNAL;
 	}
 }
 
@@ -243,8 +238,7 @@ static int put_fields(struct arena *a, nghttp2_nv *nv, size_t *n, const struct h
 		struct str name = fields[i].name;
 		char *lower;
 
-		if (client_own_field(name) &&
-		    !(str_ieq(name, STR("te")) && str_eq(fields[i].value, STR("trailers"))))
+		if (client_own_field(name) && !(str_ieq(name, STR("te")) && str_eq(fields[i].value, STR("trailers"))))
 			continue;
 		for (k = 0; k < name.n && !(name.p[k] >= 'A' && name.p[k] <= 'Z'); k++)
 			;
