@@ -155,7 +155,7 @@ static int read_whole(struct field_report *r, const struct yaml_node *n, int64_t
 {
 	struct yaml_value v = yaml_resolve(n, r->rules);
 
-	if (v.type == YAML_FLOAT && fabs(v.f) < 9e15 && (v.f == trunc(v.f) || r->rules == YAML_CONFIGURATION))
+	if (v.type == YAML_FLOAT && fabs(v.f) < 9e15 && (v.f == (double)(int64_t)v.f || r->rules == YAML_CONFIGURATION))
 		v = (struct yaml_value){ .type = YAML_INT, .i = (int64_t)v.f };
 	if (v.type != YAML_INT || v.i < least || v.i > most)
 		return -1;
