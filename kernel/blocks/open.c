@@ -30,11 +30,14 @@ struct opening {
 	struct fiber *waiter;
 	size_t left;   /* components that are neither open nor failed */
 	char *finished; /* one flag a component */
+	struct one *waiting; /* for a secret store */
 };
 
 struct one {
 	struct opening *all;
 	size_t at;
+	struct one *next; /* among those that wait */
+	struct fiber *fiber;
 };
 
 static const char *called(struct str type)
@@ -80,8 +83,12 @@ static int wait_for_store(struct one *o, const struct component *c)
 			break;
 	if (i == all->b->ncomponents)
 		return -1;
-	while (!all->finished[i])
+	while (!all->finished[i]) {
+		o->fiber = fiber_self();
+		o->next = all->waiting;
+		all->waiting = o;
 		fiber_park();
+	}
 	return all->b->components[i].instance ? 0 : -1;
 }
 
@@ -268,6 +275,18 @@ static void report(struct blocks *b, struct opened *o, const struct error *e)
 		b->failure = text;
 }
 
+/* Each looks whether it was its store that came. */
+static void wake_waiting(struct opening *all)
+{
+	struct one *o = all->waiting, *next;
+
+	all->waiting = NULL;
+	for (; o != NULL; o = next) {
+		next = o->next;
+		fiber_wake(o->fiber);
+	}
+}
+
 static void run_one(void *arg)
 {
 	struct one *one = arg;
@@ -279,12 +298,13 @@ static void run_one(void *arg)
 		report(all->b, o, &e);
 	all->finished[one->at] = 1;
 	all->left--;
+	wake_waiting(all);
 	fiber_wake(all->waiter);
 }
 
 static void open_all(struct blocks *b)
 {
-	struct opening all = { b, fiber_self(), b->ncomponents, arena_zalloc(b->arena, b->ncomponents + 1) };
+	struct opening all = { b, fiber_self(), b->ncomponents, arena_zalloc(b->arena, b->ncomponents + 1), NULL };
 	struct one *ones = arena_zalloc(b->arena, sizeof(*ones) * (b->ncomponents + 1));
 	size_t i, pass;
 
@@ -293,7 +313,7 @@ static void open_all(struct blocks *b)
 		for (i = 0; i < b->ncomponents; i++) {
 			if (str_starts(b->components[i].resource->type, STR("secretstores.")) != (pass == 0))
 				continue;
-			ones[i] = (struct one){ &all, i };
+			ones[i] = (struct one){ .all = &all, .at = i };
 			while (fiber_start(fiber_loop(all.waiter), run_one, &ones[i]) < 0)
 				fiber_park(); /* until one that runs has ended */
 		}
