@@ -214,7 +214,19 @@ static int start_log(const struct options *o)
 	return 0;
 }
 
-static int sidecar(struct options *o)
+/* SIGHUP: the command line and the environment are read once more, as for a new start. */
+static enum outcome run_again(int argc, char **argv)
+{
+	struct options *o = arena_alloc(main_arena, sizeof(*o));
+	struct str message;
+
+	if (options_parse(argc, argv, main_arena, o, &message) != OPTIONS_RUN ||
+	    options_check(main_arena, o, &message) < 0)
+		return fatal(message);
+	return run(o);
+}
+
+static int sidecar(struct options *o, int argc, char **argv)
 {
 	struct str message;
 	enum outcome out;
@@ -232,9 +244,9 @@ static int sidecar(struct options *o)
 		return 1;
 	}
 	set_environment(o);
-	do {
-		out = run(o);
-	} while (out == RESTART);
+	out = run(o);
+	while (out == RESTART)
+		out = run_again(argc, argv);
 	if (out == FAIL)
 		return 1;
 	log_info("Daprd shutdown gracefully");
@@ -280,5 +292,5 @@ int main(int argc, char **argv)
 	case OPTIONS_RUN:
 		break;
 	}
-	return sidecar(&o);
+	return sidecar(&o, argc, argv);
 }

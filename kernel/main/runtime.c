@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "api/cors.h"
 #include "base/banned.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -88,7 +89,30 @@ static int make_metrics(struct runtime *r, struct arena *a, struct str *ret_mess
 									  m->rules[i].labels[k].regex.p[n].value,
 									  m->rules[i].labels[k].regex.p[n].key };
 	r->metrics = metrics_new(&o, a, ret_message);
+	if (r->metrics == NULL) { /* as Dapr: a bad rule or pattern costs the metrics, not the start */
+		log_error("Metrics are switched off: " STR_FMT, STR_ARG(*ret_message));
+		o = (struct metrics_options){ .app_id = o.app_id, .namespace = o.namespace, .fibers = live_fibers };
+		r->metrics = metrics_new(&o, a, ret_message);
+	}
 	return r->metrics ? 0 : -1;
+}
+
+static struct str tagged(struct arena *a, const struct error *e)
+{
+	return e->tag ? arena_printf(a, "%s: " STR_FMT, e->tag, STR_ARG(e->message)) : e->message;
+}
+
+static void tell_features(const struct configuration *c)
+{
+	struct buf b = buf_init();
+	size_t i;
+
+	for (i = 0; i < c->nfeatures; i++)
+		if (c->features[i].enabled)
+			buf_printf(&b, "%s" STR_FMT, b.n ? " " : "", STR_ARG(c->features[i].name));
+	if (b.n > 0)
+		log_info("Enabled features: " STR_FMT, STR_ARG(buf_str(&b)));
+	buf_free(&b);
 }
 
 static void shut_down(void *ctx, int force)
@@ -208,17 +232,18 @@ static int read_all(struct runtime *r, struct arena *a, struct str *ret_message)
 		paths[i] = r->o->config.at[i].p;
 	r->configuration = configuration_load(paths, r->o->config.n, a, &e);
 	if (r->configuration == NULL) {
-		*ret_message = e.message;
+		*ret_message = tagged(a, &e);
 		return -1;
 	}
 	if (refuse_unprotected(r->o, r->configuration, a, ret_message) < 0)
 		return -1;
 	refuse_tell_unused(r->o, r->configuration);
+	tell_features(r->configuration);
 	for (i = 0; i < r->o->resources_path.n; i++)
 		paths[i] = r->o->resources_path.at[i].p;
 	r->resources = resources_load(paths, r->o->resources_path.n, r->o->app_id, environment("NAMESPACE"), a, &e);
 	if (r->resources == NULL) {
-		*ret_message = arena_printf(a, "failed to load components: " STR_FMT, STR_ARG(e.message));
+		*ret_message = tagged(a, &e);
 		return -1;
 	}
 	roots = places_plugins(r->o, a, &nroots);

@@ -35,6 +35,8 @@ static struct http_server_options settings(const struct role *role, const struct
 	s.ctx = api;
 	if (o->read_buffer_size > 0)
 		s.header_limit = (size_t)o->read_buffer_size;
+	if (role->protocols == HTTP_2)
+		grpc_http_options(&s);
 	return s;
 }
 
