@@ -109,6 +109,28 @@ davit_status state_bulk_get(struct host *h, struct call *ret_call, const char *c
 	return call_run(ret_call, (davit_op *)ops_of(h)->bulk_get, &in);
 }
 
+davit_status state_bulk_write(struct host *h, struct call *ret_call, const struct put *steps, size_t n)
+{
+	static __thread struct davit_state_set sets[STATE_LIST];
+	static __thread struct davit_state_key keys[STATE_LIST];
+	static __thread const struct davit_state_set *set_list[STATE_LIST];
+	static __thread const struct davit_state_key *key_list[STATE_LIST];
+	struct davit_state_bulk in = DAVIT_INIT(davit_state_bulk, .n = n);
+	int saves = steps[0].value != NULL;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		sets[i] = set_of(&steps[i]);
+		keys[i] = key_of(steps[i].key, steps[i].flags, steps[i].etag);
+		set_list[i] = &sets[i];
+		key_list[i] = &keys[i];
+	}
+	in.sets = saves ? set_list : NULL;
+	in.keys = saves ? NULL : key_list;
+	call_init(ret_call, h);
+	return call_run(ret_call, (davit_op *)(saves ? ops_of(h)->bulk_set : ops_of(h)->bulk_del), &in);
+}
+
 static davit_status run_prefix(struct host *h, struct call *ret_call, davit_op *op, const char *prefix,
 			       const char *token, uint64_t page)
 {

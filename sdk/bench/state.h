@@ -27,6 +27,8 @@ davit_status state_del(struct host *h, struct call *ret_call, const char *key, u
 /* A step without a value is a delete. */
 davit_status state_multi(struct host *h, struct call *ret_call, const struct put *steps, size_t n);
 davit_status state_bulk_get(struct host *h, struct call *ret_call, const char *const *keys, size_t n);
+/* Saves, or deletes where the first has no value. */
+davit_status state_bulk_write(struct host *h, struct call *ret_call, const struct put *steps, size_t n);
 davit_status state_keys_like(struct host *h, struct call *ret_call, const char *pattern, const char *token,
 			     uint64_t page);
 davit_status state_del_prefix(struct host *h, struct call *ret_call, const char *prefix);

@@ -76,6 +76,35 @@ static void bulk_gets(struct host *h)
 	call_release(&c);
 }
 
+static void bulk_writes(struct host *h)
+{
+	struct put saves[] = {
+		{ "many||a", "1", 1, DAVIT_STATE_JSON, NULL, 0 },
+		{ "many||b", "2", 1, DAVIT_STATE_JSON, "wrong", 0 },
+		{ "many||c", "3", 1, 0, NULL, 0 },
+	};
+	struct put deletes[] = {
+		{ "many||a", NULL, 0, 0, NULL, 0 },
+		{ "many||b", NULL, 0, 0, NULL, 0 },
+		{ "many||c", NULL, 0, 0, "wrong", 0 },
+	};
+	struct call c;
+
+	report(state_bulk_write(h, &c, saves, 3) == DAVIT_ABORTED && strcmp(c.reason, "ETAG_MISMATCH") == 0, &c,
+	       "of many saves the one with a wrong ETag is told");
+	call_release(&c);
+	report(state_is_text(h, "many||a", "1") && state_is(h, "many||b", NULL, 0) && state_is_text(h, "many||c", "3"),
+	       NULL, "and the others are done");
+	saves[1].etag = NULL;
+	report(state_bulk_write(h, &c, saves, 3) == DAVIT_OK && state_is_text(h, "many||b", "2"), &c,
+	       "many saves without one are all done");
+	call_release(&c);
+	report(state_bulk_write(h, &c, deletes, 3) == DAVIT_ABORTED && state_is(h, "many||a", NULL, 0) &&
+		       state_is(h, "many||b", NULL, 0) && state_is_text(h, "many||c", "3"),
+	       &c, "and so are many deletes");
+	call_release(&c);
+}
+
 static size_t keys_in(const struct call *c)
 {
 	size_t i, n = 0;
@@ -153,6 +182,8 @@ void suite_state_many(struct host *h)
 	}
 	if (ops->bulk_get != NULL)
 		bulk_gets(h);
+	if (ops->bulk_set != NULL && ops->bulk_del != NULL)
+		bulk_writes(h);
 	if (ops->keys_like != NULL)
 		keys_like(h);
 	if (ops->del_prefix != NULL)

@@ -230,6 +230,26 @@ void connection_done(sqlite3_stmt *s)
 	sqlite3_clear_bindings(s);
 }
 
+int connection_step(struct connection *c, sqlite3_stmt *s)
+{
+	int rc, tries = 0;
+
+	while (((rc = sqlite3_step(s)) & 0xff) == SQLITE_LOCKED && wait_a_little(c, tries++))
+		sqlite3_reset(s);
+	return rc;
+}
+
+int connection_survives(const struct connection *c, int rc)
+{
+	switch (rc & 0xff) {
+	case SQLITE_ERROR:
+	case SQLITE_TOOBIG:
+	case SQLITE_CONSTRAINT:
+	case SQLITE_MISMATCH: return !sqlite3_get_autocommit(c->db);
+	default: return 0;
+	}
+}
+
 int connection_run(struct connection *c, enum statement which)
 {
 	int rc;
@@ -237,7 +257,7 @@ int connection_run(struct connection *c, enum statement which)
 
 	if (s == NULL)
 		return rc;
-	rc = sqlite3_step(s);
+	rc = connection_step(c, s);
 	sqlite3_reset(s);
 	return rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_OK : rc;
 }

@@ -42,6 +42,13 @@ void connection_limit(struct connection *c, int64_t remaining_ms);
 /* Ready to bind; NULL: *ret_rc says why. connection_done() gives it back. */
 sqlite3_stmt *connection_statement(struct connection *c, enum statement which, int *ret_rc);
 void connection_done(sqlite3_stmt *s); /* NULL is fine */
+/*
+ * sqlite3_step(). Connections of one process that share a database in memory refuse each other
+ * at a statement's first step without asking the busy handler: this waits for them as it waits for other processes.
+ */
+int connection_step(struct connection *c, sqlite3_stmt *s);
+/* Whether only the statement failed and the transaction that it was part of goes on. */
+int connection_survives(const struct connection *c, int rc);
 /* A statement without parameters or rows. SQLITE_OK or a result code. */
 int connection_run(struct connection *c, enum statement which);
 /* In these texts %T is the table and %M the metadata table. */

@@ -31,17 +31,10 @@ static int apply(struct store *s, struct request *r)
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = r->apply(c, r);
-	switch (rc & 0xff) {
-	case SQLITE_OK: break;
-	case SQLITE_ERROR:
-	case SQLITE_TOOBIG:
-	case SQLITE_CONSTRAINT:
-	case SQLITE_MISMATCH:
-		if (sqlite3_get_autocommit(c->db))
+	if (rc != SQLITE_OK) {
+		if (!connection_survives(c, rc))
 			return rc;
 		fault_sqlite(&r->fault, rc, c->db, s->options.shown);
-		break;
-	default: return rc;
 	}
 	if (!r->many)
 		return SQLITE_OK;

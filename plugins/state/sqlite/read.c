@@ -128,7 +128,7 @@ static davit_status find(struct connection *c, struct davit_call *call, struct d
 		return DAVIT_OK;
 	*ret_rc = bind_str(s, 1, key);
 	if (*ret_rc == SQLITE_OK)
-		*ret_rc = sqlite3_step(s);
+		*ret_rc = connection_step(c, s);
 	if (*ret_rc == SQLITE_ROW)
 		status = emit_row(call, s, key);
 	if (*ret_rc == SQLITE_ROW || *ret_rc == SQLITE_DONE)
@@ -220,7 +220,8 @@ static int parse_token(struct davit_str token, int64_t *ret_row)
 }
 
 /* One row more than the page asks for tells whether another page follows. */
-static davit_status emit_keys(struct davit_call *call, sqlite3_stmt *s, uint64_t limit, int *ret_rc)
+static davit_status emit_keys(struct connection *c, struct davit_call *call, sqlite3_stmt *s, uint64_t limit,
+			      int *ret_rc)
 {
 	struct davit_state_item item = DAVIT_INIT(davit_state_item, .status = 0);
 	struct davit_state_page page = DAVIT_INIT(davit_state_page, .count = 0);
@@ -228,7 +229,7 @@ static davit_status emit_keys(struct davit_call *call, sqlite3_stmt *s, uint64_t
 	char token[32];
 	int64_t row = 0;
 
-	while (status == DAVIT_OK && (*ret_rc = sqlite3_step(s)) == SQLITE_ROW) {
+	while (status == DAVIT_OK && (*ret_rc = connection_step(c, s)) == SQLITE_ROW) {
 		if (limit != 0 && (uint64_t)page.count == limit) {
 			snprintf(token, sizeof(token), "%lld", (long long)row);
 			page.token = davit_str(token);
@@ -269,7 +270,7 @@ davit_status read_keys_like(void *self, struct davit_call *call, const struct da
 			rc = sqlite3_bind_int64(s, 3,
 						in->page == 0 || in->page >= INT64_MAX ? -1 : (int64_t)in->page + 1);
 		if (rc == SQLITE_OK)
-			status = emit_keys(call, s, in->page, &rc);
+			status = emit_keys(c, call, s, in->page, &rc);
 		connection_done(s);
 	}
 	return leave(self, c, call, status, rc);

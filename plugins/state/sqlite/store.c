@@ -129,12 +129,11 @@ static davit_status store_ping(void *self, struct davit_call *call, const void *
 	return read_get(self, call, &in);
 }
 
-static const struct davit_state_ops store_ops = DAVIT_INIT(davit_state_ops,
-							   .features = DAVIT_STATE_ETAG | DAVIT_STATE_TRANSACTIONAL |
-								       DAVIT_STATE_TTL | DAVIT_STATE_KEYS_LIKE,
-							   .get = read_get, .set = write_set, .del = write_del,
-							   .multi = write_multi, .bulk_get = read_bulk,
-							   .keys_like = read_keys_like);
+static const struct davit_state_ops store_ops =
+	DAVIT_INIT(davit_state_ops,
+		   .features = DAVIT_STATE_ETAG | DAVIT_STATE_TRANSACTIONAL | DAVIT_STATE_TTL | DAVIT_STATE_KEYS_LIKE,
+		   .get = read_get, .set = write_set, .del = write_del, .multi = write_multi, .bulk_get = read_bulk,
+		   .bulk_set = write_bulk, .bulk_del = write_bulk, .keys_like = read_keys_like);
 
 static const struct davit_component store_component = DAVIT_STATE("state.sqlite", "v1", &store_ops, .workers = WORKERS,
 								  .open = store_open, .close = store_close,

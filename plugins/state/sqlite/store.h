@@ -64,6 +64,8 @@ davit_status write_set(void *self, struct davit_call *call, const struct davit_s
 davit_status write_del(void *self, struct davit_call *call, const struct davit_state_key *in);
 davit_status write_multi(void *self, struct davit_call *call, const struct davit_state_multi *in);
 
+davit_status write_bulk(void *self, struct davit_call *call, const struct davit_state_bulk *in); /* sets or keys */
+
 davit_status read_get(void *self, struct davit_call *call, const struct davit_state_key *in);
 davit_status read_bulk(void *self, struct davit_call *call, const struct davit_state_bulk *in);
 davit_status read_keys_like(void *self, struct davit_call *call, const struct davit_state_prefix *in);

@@ -19,7 +19,7 @@ static int apply_sweep(struct connection *c, struct request *r)
 			return rc;
 		/* A little less than the interval: two clocks never agree to the millisecond. */
 		sqlite3_bind_int64(s, 1, c->options->cleanup_ms - 100);
-		rc = sqlite3_step(s);
+		rc = connection_step(c, s);
 		connection_done(s);
 		if (rc != SQLITE_DONE)
 			return rc;
@@ -32,7 +32,7 @@ static int apply_sweep(struct connection *c, struct request *r)
 	if (s == NULL)
 		return rc;
 	sqlite3_bind_int64(s, 1, PIECE);
-	rc = sqlite3_step(s);
+	rc = connection_step(c, s);
 	connection_done(s);
 	r->number = sqlite3_changes64(c->db);
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;

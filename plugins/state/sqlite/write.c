@@ -41,7 +41,7 @@ static void mismatch(struct request *r)
 
 static int step(struct connection *c, sqlite3_stmt *s, int64_t *ret_changes)
 {
-	int rc = sqlite3_step(s);
+	int rc = connection_step(c, s);
 
 	*ret_changes = sqlite3_changes64(c->db);
 	connection_done(s);
@@ -130,6 +130,31 @@ static int apply_multi(struct connection *c, struct request *r)
 	return rc;
 }
 
+/* Each of many by itself: the first failure is told, one that is not about an ETag before those that are. */
+static int apply_bulk(struct connection *c, struct request *r)
+{
+	const struct davit_state_bulk *in = r->in;
+	struct fault worst;
+	uint64_t i;
+	int rc;
+
+	fault_clear(&worst);
+	for (i = 0; i < in->n; i++) {
+		fault_clear(&r->fault);
+		rc = in->sets != NULL ? set(c, r, in->sets[i]) : del(c, r, in->keys[i]);
+		if (rc != SQLITE_OK) {
+			if (!connection_survives(c, rc))
+				return rc;
+			fault_sqlite(&r->fault, rc, c->db, c->options->shown);
+		}
+		if (r->fault.status != DAVIT_OK &&
+		    (worst.status == DAVIT_OK || (worst.reason != NULL && r->fault.reason == NULL)))
+			worst = r->fault;
+	}
+	r->fault = worst;
+	return SQLITE_OK;
+}
+
 static davit_status submit(struct store *s, struct davit_call *call, const void *in, int many,
 			   int (*apply)(struct connection *c, struct request *r))
 {
@@ -174,4 +199,14 @@ davit_status write_multi(void *self, struct davit_call *call, const struct davit
 			return no_key(call, "delete operation");
 	}
 	return in->nops == 0 ? DAVIT_OK : submit(self, call, in, 1, apply_multi);
+}
+
+davit_status write_bulk(void *self, struct davit_call *call, const struct davit_state_bulk *in)
+{
+	uint64_t i;
+
+	for (i = 0; i < in->n; i++)
+		if ((in->sets != NULL ? in->sets[i]->key.n : in->keys[i]->key.n) == 0)
+			return no_key(call, in->sets != NULL ? "set option" : "delete operation");
+	return in->n == 0 ? DAVIT_OK : submit(self, call, in, 0, apply_bulk);
 }

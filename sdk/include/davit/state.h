@@ -84,7 +84,10 @@ struct davit_state_multi {
 	uint64_t nmetadata;
 };
 
-/* bulk_get, bulk_del (keys) and bulk_set (sets). */
+/*
+ * bulk_get, bulk_del (keys) and bulk_set (sets). Each of many by itself, in their order: what can be done is done, and the
+ * status is the first failure, one with another reason than ETAG_MISMATCH before those with it.
+ */
 struct davit_state_bulk {
 	uint32_t size, kind;
 	const struct davit_state_key *const *keys;
