@@ -13,7 +13,8 @@ struct lane {
 	pthread_mutex_t lock; /* innermost: nothing else is locked under it */
 	pthread_cond_t work, ended;
 	struct lane_job *jobs, **jobs_end;
-	int waiting, queue, closed, living, started;
+	int waiting, queue, closed;
+	int living, idle, started; /* workers: that run, that wait for a job, that ever ran */
 	struct lane_options o;
 	char name[16];
 };
@@ -32,8 +33,10 @@ static void *worker_main(void *arg)
 		l->o.started(l->o.arg, number);
 	pthread_mutex_lock(&l->lock);
 	for (;;) {
+		l->idle++;
 		while (l->jobs == NULL && !l->closed)
 			pthread_cond_wait(&l->work, &l->lock);
+		l->idle--;
 		j = l->jobs;
 		if (j == NULL)
 			break;
@@ -56,32 +59,26 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-static int start_workers(struct lane *l)
+/* One worker more; the lock is held. -1: no thread could be made. */
+static int start_worker(struct lane *l)
 {
 	sigset_t all, before;
 	pthread_attr_t attr;
 	pthread_t thread;
-	int i;
+	int failed;
 
 	sigfillset(&all);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, LANE_STACK);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	for (i = 0; i < l->o.workers; i++) {
-		pthread_mutex_lock(&l->lock);
-		l->living++;
-		pthread_mutex_unlock(&l->lock);
-		if (pthread_create(&thread, &attr, worker_main, l) != 0) {
-			pthread_mutex_lock(&l->lock);
-			l->living--;
-			pthread_mutex_unlock(&l->lock);
-			break;
-		}
-	}
+	failed = pthread_create(&thread, &attr, worker_main, l);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
-	return i; /* fewer than asked for still serve */
+	if (failed)
+		return -1;
+	l->living++;
+	return 0;
 }
 
 struct lane *lane_new(const struct lane_options *o)
@@ -101,13 +98,6 @@ struct lane *lane_new(const struct lane_options *o)
 	pthread_cond_init(&l->work, NULL);
 	pthread_cond_init(&l->ended, &steady);
 	pthread_condattr_destroy(&steady);
-	if (start_workers(l) == 0) {
-		pthread_cond_destroy(&l->work);
-		pthread_cond_destroy(&l->ended);
-		pthread_mutex_destroy(&l->lock);
-		mem_free(l);
-		return NULL;
-	}
 	return l;
 }
 
@@ -117,6 +107,9 @@ int lane_submit(struct lane *l, struct lane_job *j)
 
 	pthread_mutex_lock(&l->lock);
 	taken = !l->closed && l->waiting < l->queue;
+	/* A worker is made when a job finds none free; fewer than asked for still serve, but not none. */
+	if (taken && l->idle <= l->waiting && l->living < l->o.workers && start_worker(l) < 0)
+		taken = l->living > 0;
 	if (taken) {
 		j->next = NULL;
 		*l->jobs_end = j;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A lane: worker threads with a bounded queue, for calls that may block. A job that is done tells its loop by
- * loop_post(). Besides the loops, lanes are the only place that makes threads.
+ * A lane: worker threads with a bounded queue, for calls that may block. A worker is made when a job first finds none
+ * free, so a lane that nobody uses costs no thread. A job that is done tells its loop by loop_post(). Besides the loops,
+ * lanes are the only place that makes threads.
  */
 #ifndef LOOP_LANE_H
 #define LOOP_LANE_H
@@ -25,8 +26,9 @@ struct lane_options {
 	void *arg;
 };
 
-struct lane *lane_new(const struct lane_options *o); /* NULL: no memory or threads */
-int lane_submit(struct lane *l, struct lane_job *j); /* any thread; -1: the queue is full or the lane is closed */
+struct lane *lane_new(const struct lane_options *o); /* NULL: no memory */
+/* Any thread. -1: the queue is full, the lane is closed, or no thread can be had. */
+int lane_submit(struct lane *l, struct lane_job *j);
 /* No more jobs; those in the queue still run. 0: all workers ended within the time (ms) and the lane is freed; -1: a
  * worker is stuck in a job: the lane is left alone, for ever, as nothing else can be done with a stuck thread. */
 int lane_close(struct lane *l, int within_ms);

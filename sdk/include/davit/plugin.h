@@ -132,7 +132,8 @@ struct davit_open {
 	uint64_t loop;		    /* with DAVIT_PER_LOOP: which; else 0 */
 };
 
-/* What open() emits: the `self` of every later call. */
+/* What open() emits: the `self` of every later call. If that is not DAVIT_OK (nobody waits any more), open() frees what it
+ * made and returns the status. */
 struct davit_opened {
 	uint32_t size, kind;
 	void *self;
