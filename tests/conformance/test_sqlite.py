@@ -160,6 +160,34 @@ def test_a_full_disk_says_so_and_loses_nothing(path):
     store.close()
 
 
+def test_a_disk_that_others_filled_still_takes_new_values_for_old_keys(tmp_path):
+    """On a file system of 4 MiB, for which one has to be root. The log begins anew where it could grow no more."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", tmp_path], check=False).returncode != 0:
+        return
+    try:
+        store = Store(tmp_path / "state.db")
+        for i in range(100):
+            assert store.say(f"set k{i} {'x' * 2000}") == "ok"
+        store.close()
+        store = Store(tmp_path / "state.db")
+        for i in range(50):
+            assert store.say(f"set k{i} {'y' * 2000}") == "ok"
+        with open(tmp_path / "others", "wb", buffering=0) as f:
+            with pytest.raises(OSError):
+                while f.write(b"z" * 4096):
+                    pass
+        for i in range(100):
+            assert store.say(f"set k{i} {'v' * 2000}") == "ok"
+        answer = store.say(f"set new {'w' * 1000000}")
+        assert answer.startswith("fail 8 - ") and "full" in answer
+        assert [i for i in range(100) if not store.say(f"get k{i}").startswith("ok vvv")] == []
+        os.unlink(tmp_path / "others")
+        assert store.say(f"set new {'w' * 1000000}") == "ok"
+        store.close()
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
 def test_expired_rows_are_deleted_at_the_interval(path):
     store = Store(path, cleanupInterval="300ms")
     db = sqlite3.connect(path, isolation_level=None)

@@ -62,6 +62,20 @@ static int write_together(struct store *s, struct request *list, struct fault *r
 	return rc;
 }
 
+/*
+ * On a full disk the log cannot grow; but what it holds may be in the file already, or find room there: begun anew, it has
+ * room for more.
+ */
+static int write_or_make_room(struct store *s, struct request *list, struct fault *ret_fault)
+{
+	int rc = write_together(s, list, ret_fault);
+
+	if ((rc & 0xff) != SQLITE_FULL || !s->options.wal)
+		return rc;
+	connection_exec(s->writer, "PRAGMA wal_checkpoint(RESTART)");
+	return write_together(s, list, ret_fault);
+}
+
 /* The longest that anybody waits: the others have been answered by the kernel before. */
 static int64_t longest(const struct request *list)
 {
@@ -83,7 +97,7 @@ static void write_batch(struct store *s, struct request *list)
 	int rc;
 
 	connection_limit(s->writer, longest(list));
-	rc = write_together(s, list, &f);
+	rc = write_or_make_room(s, list, &f);
 	if (rc == SQLITE_OK)
 		return;
 	if (list->next == NULL || (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED) {
@@ -94,7 +108,7 @@ static void write_batch(struct store *s, struct request *list)
 		next = r->next;
 		r->next = NULL;
 		connection_limit(s->writer, longest(r));
-		if (write_together(s, r, &f) != SQLITE_OK)
+		if (write_or_make_room(s, r, &f) != SQLITE_OK)
 			r->fault = f;
 		r->next = next;
 	}
