@@ -358,3 +358,10 @@ void grpc_refuse(void *options, struct http_exchange *x)
 	(void)options;
 	http_reply(x, 200, fields, 3, STR_NONE);
 }
+
+void grpc_http_options(struct http_server_options *s)
+{
+	s->protocols = HTTP_2;
+	s->no_date = 1;
+	s->idle_body_timeout_ms = 0;
+}

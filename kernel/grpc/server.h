@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "grpc/frame.h"
-#include "http/exchange.h"
+#include "http/server.h"
 
 enum grpc_kind { GRPC_UNARY, GRPC_SERVER_STREAM, GRPC_BIDI };
 
@@ -85,6 +85,8 @@ struct grpc_call {
 /* The handler for an http_server: options are the ctx. */
 void grpc_handle(void *options, struct http_exchange *x);
 void grpc_refuse(void *options, struct http_exchange *x); /* RESOURCE_EXHAUSTED without a fiber */
+/* What a server of gRPC alone needs besides: HTTP/2, no `date`, and streams that may be silent for as long as they like. */
+void grpc_http_options(struct http_server_options *s);
 void grpc_release(struct grpc_options *o); /* frees the table, when no call is left */
 
 struct str grpc_metadata(const struct grpc_call *c, struct str key); /* p == NULL: none. As sent, "-bin" still base64 */

@@ -275,10 +275,9 @@ int main(int argc, char **argv)
 	grpc.message_limit = strtoul(argv[2], NULL, 10);
 	grpc.unknown = argc > 4 ? unknown : NULL;
 	o.name = "echo";
-	o.protocols = HTTP_2;
+	grpc_http_options(&o);
 	o.handle = grpc_handle;
 	o.refuse = grpc_refuse;
-	o.no_date = 1;
 	o.ctx = &grpc;
 	for (i = 0; i < n; i++)
 		if ((loops[i] = loop_new(i)) == NULL || loop_start(loops[i]) < 0)
