@@ -29,6 +29,12 @@ struct error state_find(const struct blocks *b, struct arena *a, struct str name
 	return ERROR_NONE;
 }
 
+/* The request could not be made, for a reason of this operation (and not, say, for an illegal key). */
+static int is_own(const struct error *e, const char *tag)
+{
+	return e->tag != NULL && strcmp(e->tag, tag) == 0;
+}
+
 static struct error get_failed(struct scope *s, const struct answer *got, struct str key, struct str store,
 			       struct str why)
 {
@@ -50,11 +56,9 @@ struct error state_get(struct blocks *b, struct scope *s, struct state_store *st
 	struct record *r;
 	struct error e;
 
-	e = state_request_key(s->arena, store, &item, "ERR_STATE_GET",
-			      arena_printf(s->arena, "fail to get " STR_FMT " from state store " STR_FMT ": ", STR_ARG(key),
-					   STR_ARG(store->name)), &in);
+	e = state_request_key(s->arena, store, &item, "ERR_STATE_GET", &in);
 	if (error_is(&e))
-		return e;
+		return is_own(&e, "ERR_STATE_GET") ? get_failed(s, NULL, key, store->name, e.message) : e;
 	got = call_instance(s, store->instance, OP(store->ops->get), in);
 	count(b, store, STR("get"), got.status == DAVIT_OK, began);
 	if (got.status != DAVIT_OK)
@@ -69,9 +73,30 @@ struct error state_get(struct blocks *b, struct scope *s, struct state_store *st
 	return ERROR_NONE;
 }
 
-static struct str save_what(struct scope *s, const struct state_store *store)
+/* An operation on a whole store failed: "failed saving state in state store x: why". */
+static struct error store_failed(struct scope *s, const struct answer *got, const struct state_store *store,
+				 const char *tag, const char *doing, struct str why)
 {
-	return arena_printf(s->arena, "failed saving state in state store " STR_FMT ": ", STR_ARG(store->name));
+	struct str text = arena_printf(s->arena, "failed %s state in state store " STR_FMT ": " STR_FMT, doing,
+				       STR_ARG(store->name), STR_ARG(why));
+
+	return got ? state_error_of(s->arena, got, tag, text) : state_error_plain(s->arena, tag, text);
+}
+
+static struct error delete_failed(struct scope *s, const struct answer *got, struct str key, struct str why)
+{
+	struct str text = arena_printf(s->arena, "failed deleting state with key " STR_FMT ": " STR_FMT, STR_ARG(key),
+				       STR_ARG(why));
+
+	return got ? state_error_of(s->arena, got, "ERR_STATE_DELETE", text)
+		   : state_error_plain(s->arena, "ERR_STATE_DELETE", text);
+}
+
+static struct error transaction_failed(struct scope *s, struct str why)
+{
+	/* Always Internal and 500, even for an ETag: so does Dapr. */
+	return state_error_plain(s->arena, "ERR_STATE_TRANSACTION",
+				 arena_printf(s->arena, "error while executing state transaction: " STR_FMT, STR_ARG(why)));
 }
 
 /* One bulk call, or one call after another: the first failure that is not an ETag's wins, as Dapr reports them. */
@@ -98,7 +123,6 @@ struct error state_save(struct blocks *b, struct scope *s, struct state_store *s
 			size_t n)
 {
 	const struct davit_state_set **sets = arena_alloc(s->arena, sizeof(*sets) * (n + 1));
-	struct str what = save_what(s, store);
 	int64_t began = clock_ns();
 	struct answer got;
 	struct error e;
@@ -107,37 +131,34 @@ struct error state_save(struct blocks *b, struct scope *s, struct state_store *s
 	if (n == 0)
 		return ERROR_NONE;
 	for (i = 0; i < n; i++) {
-		e = state_request_set(s->arena, store, &items[i], "ERR_STATE_SAVE", what, &sets[i]);
+		e = state_request_set(s->arena, store, &items[i], "ERR_STATE_SAVE", &sets[i]);
 		if (error_is(&e))
-			return e;
+			return is_own(&e, "ERR_STATE_SAVE")
+				       ? store_failed(s, NULL, store, "ERR_STATE_SAVE", "saving", e.message)
+				       : e;
 	}
 	got = set_all(s, store, sets, n);
 	count(b, store, STR("set"), got.status == DAVIT_OK, began);
 	if (got.status == DAVIT_OK)
 		return ERROR_NONE;
-	return state_error_of(s->arena, &got, "ERR_STATE_SAVE",
-			      arena_printf(s->arena, STR_FMT STR_FMT, STR_ARG(what),
-					   STR_ARG(state_error_text(s->arena, &got))));
+	return store_failed(s, &got, store, "ERR_STATE_SAVE", "saving", state_error_text(s->arena, &got));
 }
 
 struct error state_delete(struct blocks *b, struct scope *s, struct state_store *store, const struct state_item *item)
 {
-	struct str what = arena_printf(s->arena, "failed deleting state with key " STR_FMT ": ", STR_ARG(item->key));
 	const struct davit_state_key *in;
 	int64_t began = clock_ns();
 	struct answer got;
 	struct error e;
 
-	e = state_request_key(s->arena, store, item, "ERR_STATE_DELETE", what, &in);
+	e = state_request_key(s->arena, store, item, "ERR_STATE_DELETE", &in);
 	if (error_is(&e))
-		return e;
+		return is_own(&e, "ERR_STATE_DELETE") ? delete_failed(s, NULL, item->key, e.message) : e;
 	got = call_instance(s, store->instance, OP(store->ops->del), in);
 	count(b, store, STR("delete"), got.status == DAVIT_OK, began);
 	if (got.status == DAVIT_OK)
 		return ERROR_NONE;
-	return state_error_of(s->arena, &got, "ERR_STATE_DELETE",
-			      arena_printf(s->arena, STR_FMT STR_FMT, STR_ARG(what),
-					   STR_ARG(state_error_text(s->arena, &got))));
+	return delete_failed(s, &got, item->key, state_error_text(s->arena, &got));
 }
 
 static struct answer delete_all(struct scope *s, struct state_store *store, const struct davit_state_key *const *keys,
@@ -163,25 +184,23 @@ struct error state_bulk_delete(struct blocks *b, struct scope *s, struct state_s
 			       const struct state_item *items, size_t n)
 {
 	const struct davit_state_key **keys = arena_alloc(s->arena, sizeof(*keys) * (n + 1));
-	struct str what = arena_printf(s->arena, "failed deleting state in state store " STR_FMT ": ",
-				       STR_ARG(store->name));
 	int64_t began = clock_ns();
 	struct answer got;
 	struct error e;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		e = state_request_key(s->arena, store, &items[i], "ERR_STATE_BULK_DELETE", what, &keys[i]);
+		e = state_request_key(s->arena, store, &items[i], "ERR_STATE_BULK_DELETE", &keys[i]);
 		if (error_is(&e))
-			return e;
+			return is_own(&e, "ERR_STATE_BULK_DELETE")
+				       ? store_failed(s, NULL, store, "ERR_STATE_BULK_DELETE", "deleting", e.message)
+				       : e;
 	}
 	got = delete_all(s, store, keys, n);
 	count(b, store, STR("bulk_delete"), got.status == DAVIT_OK, began);
 	if (got.status == DAVIT_OK)
 		return ERROR_NONE;
-	return state_error_of(s->arena, &got, "ERR_STATE_BULK_DELETE",
-			      arena_printf(s->arena, STR_FMT STR_FMT, STR_ARG(what),
-					   STR_ARG(state_error_text(s->arena, &got))));
+	return store_failed(s, &got, store, "ERR_STATE_BULK_DELETE", "deleting", state_error_text(s->arena, &got));
 }
 
 struct error state_can_transact(const struct state_store *store, struct arena *a)
@@ -199,13 +218,11 @@ static struct error make_op(struct scope *s, struct state_store *store, const st
 
 	*op = (struct davit_state_op)DAVIT_INIT(davit_state_op, .set = NULL);
 	if (step->operation == STATE_UPSERT)
-		e = state_request_set(s->arena, store, &step->item, "ERR_STATE_TRANSACTION",
-				      STR("error while executing state transaction: "), &op->set);
+		e = state_request_set(s->arena, store, &step->item, "ERR_STATE_TRANSACTION", &op->set);
 	else
-		e = state_request_key(s->arena, store, &step->item, "ERR_STATE_TRANSACTION",
-				      STR("error while executing state transaction: "), &op->del);
+		e = state_request_key(s->arena, store, &step->item, "ERR_STATE_TRANSACTION", &op->del);
 	*ret_op = op;
-	return e;
+	return is_own(&e, "ERR_STATE_TRANSACTION") ? transaction_failed(s, e.message) : e;
 }
 
 struct error state_transact(struct blocks *b, struct scope *s, struct state_store *store, const struct state_step *steps,
@@ -233,10 +250,7 @@ struct error state_transact(struct blocks *b, struct scope *s, struct state_stor
 	count(b, store, STR("transaction"), got.status == DAVIT_OK, began);
 	if (got.status == DAVIT_OK)
 		return ERROR_NONE;
-	/* Always Internal and 500, even for an ETag: so does Dapr. */
-	return state_error_plain(s->arena, "ERR_STATE_TRANSACTION",
-				 arena_printf(s->arena, "error while executing state transaction: " STR_FMT,
-					      STR_ARG(state_error_text(s->arena, &got))));
+	return transaction_failed(s, state_error_text(s->arena, &got));
 }
 
 static struct error take_results(struct scope *s, struct state_store *store, const struct answer *got,

@@ -127,7 +127,7 @@ struct error state_bulk_get(struct blocks *b, struct scope *s, struct state_stor
 	for (i = 0; i < n; i++) {
 		struct state_item item = { .key = keys[i], .metadata = metadata, .nmetadata = nmetadata };
 
-		e = state_request_key(s->arena, store, &item, "ERR_STATE_BULK_GET", STR(""), &in[i]);
+		e = state_request_key(s->arena, store, &item, "ERR_STATE_BULK_GET", &in[i]);
 		if (error_is(&e))
 			return e;
 		values[i].key = keys[i];

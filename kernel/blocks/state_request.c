@@ -68,9 +68,9 @@ static const char *read_ttl(struct arena *a, const struct state_item *item, int6
 	return NULL;
 }
 
-static struct error refuse(struct arena *a, const char *tag, struct str what, const char *why)
+static struct error refuse(struct arena *a, const char *tag, const char *why)
 {
-	return state_error_plain(a, tag, arena_printf(a, STR_FMT "%s", STR_ARG(what), why));
+	return state_error_plain(a, tag, arena_printf(a, "%s", why));
 }
 
 /* With encryption the plain text is the value itself: of JSON text that is a string, the string. */
@@ -87,7 +87,7 @@ static const char *seal(struct arena *a, const struct state_store *store, const 
 }
 
 struct error state_request_set(struct arena *a, const struct state_store *store, const struct state_item *item,
-			       const char *tag, struct str what, const struct davit_state_set **ret_set)
+			       const char *tag, const struct davit_state_set **ret_set)
 {
 	struct davit_state_set *set = arena_alloc(a, sizeof(*set));
 	struct str key, type = metadata_of(item, "contentType");
@@ -108,13 +108,13 @@ struct error state_request_set(struct arena *a, const struct state_store *store,
 	if ((why = check_words(a, item)) != NULL || (why = check_features(store, set->flags)) != NULL ||
 	    (why = read_ttl(a, item, &set->ttl_s)) != NULL ||
 	    (store->crypt != NULL && (why = seal(a, store, item, set)) != NULL))
-		return refuse(a, tag, what, why);
+		return refuse(a, tag, why);
 	*ret_set = set;
 	return ERROR_NONE;
 }
 
 struct error state_request_key(struct arena *a, const struct state_store *store, const struct state_item *item,
-			       const char *tag, struct str what, const struct davit_state_key **ret_key)
+			       const char *tag, const struct davit_state_key **ret_key)
 {
 	struct davit_state_key *k = arena_alloc(a, sizeof(*k));
 	const char *why;
@@ -129,7 +129,7 @@ struct error state_request_key(struct arena *a, const struct state_store *store,
 		return e;
 	k->key = (struct davit_str){ key.p, key.n };
 	if ((why = check_words(a, item)) != NULL || (why = check_features(store, k->flags)) != NULL)
-		return refuse(a, tag, what, why);
+		return refuse(a, tag, why);
 	*ret_key = k;
 	return ERROR_NONE;
 }
