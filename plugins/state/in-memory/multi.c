@@ -24,7 +24,12 @@ static struct davit_str key_of(const struct davit_state_op *op)
 	return op->set != NULL ? op->set->key : op->del->key;
 }
 
-static enum refusal check(struct step *step, const struct davit_state_op *op, struct entry **dropped)
+static struct davit_str etag_of(const struct davit_state_op *op)
+{
+	return op->set != NULL ? op->set->etag : op->del->etag;
+}
+
+static struct refusal check(struct step *step, const struct davit_state_op *op, struct entry **dropped)
 {
 	struct entry *there = shard_find(step->at.shard, step->at.hash, key_of(op), dropped);
 
@@ -70,7 +75,7 @@ davit_status store_multi(void *self, struct davit_call *call, const struct davit
 {
 	struct store *s = self;
 	struct entry *dropped = NULL;
-	enum refusal why = REFUSAL_NONE;
+	struct refusal refusal = { .why = REFUSAL_NONE };
 	uint32_t locks = 0;
 	struct step *steps;
 	uint64_t i, refused = 0;
@@ -81,17 +86,17 @@ davit_status store_multi(void *self, struct davit_call *call, const struct davit
 	if (steps == NULL || prepare(s, in, steps, &locks) < 0)
 		return store_no_memory(call);
 	each_lock(locks, s, pthread_mutex_lock);
-	for (i = 0; i < in->nops && why == REFUSAL_NONE; i++) {
-		why = check(&steps[i], in->ops[i], &dropped);
+	for (i = 0; i < in->nops && refusal.why == REFUSAL_NONE; i++) {
+		refusal = check(&steps[i], in->ops[i], &dropped);
 		refused = i;
 	}
-	for (i = 0; i < in->nops && why == REFUSAL_NONE; i++)
+	for (i = 0; i < in->nops && refusal.why == REFUSAL_NONE; i++)
 		apply(&steps[i], key_of(in->ops[i]), &dropped);
 	each_lock(locks, s, pthread_mutex_unlock);
 	entry_unref_list(dropped);
-	if (why == REFUSAL_NONE)
+	if (refusal.why == REFUSAL_NONE)
 		return DAVIT_OK;
 	for (i = 0; i < in->nops; i++)
 		entry_unref(steps[i].put);
-	return store_refuse(call, why, key_of(in->ops[refused]));
+	return store_refuse(call, &refusal, key_of(in->ops[refused]), etag_of(in->ops[refused]));
 }

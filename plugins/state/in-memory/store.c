@@ -6,32 +6,44 @@
 
 #define EMIT_COPY 4096 /* bytes of a value up to which a copy is cheaper than handing it over */
 
-enum refusal store_check(const struct entry *there, uint32_t flags, struct davit_str etag)
+struct refusal store_check(const struct entry *there, uint32_t flags, struct davit_str etag)
 {
+	struct refusal r = { .why = REFUSAL_NONE };
 	struct davit_uuid wanted;
 
 	if ((flags & DAVIT_STATE_HAS_ETAG) && etag.n > 0) {
-		if (there == NULL)
-			return REFUSAL_MISSING;
-		if (davit_uuid_parse(etag, &wanted) < 0 || memcmp(&wanted, &there->etag, sizeof(wanted)) != 0)
-			return REFUSAL_CHANGED;
-		return REFUSAL_NONE;
+		if (there == NULL) {
+			r.why = REFUSAL_MISSING;
+		} else if (davit_uuid_parse(etag, &wanted) < 0 || memcmp(&wanted, &there->etag, sizeof(wanted)) != 0) {
+			r.why = REFUSAL_CHANGED;
+			r.current = there->etag;
+		}
+	} else if ((flags & DAVIT_STATE_FIRST_WRITE) && there != NULL) {
+		r.why = REFUSAL_EXISTS;
 	}
-	return (flags & DAVIT_STATE_FIRST_WRITE) && there != NULL ? REFUSAL_EXISTS : REFUSAL_NONE;
+	return r;
 }
 
-davit_status store_refuse(struct davit_call *call, enum refusal why, struct davit_str key)
+static int shown(struct davit_str s)
 {
-	int n = key.n > 512 ? 512 : (int)key.n;
+	return s.n > 384 ? 384 : (int)s.n;
+}
 
-	switch (why) {
+davit_status store_refuse(struct davit_call *call, const struct refusal *r, struct davit_str key, struct davit_str etag)
+{
+	char current[DAVIT_UUID_TEXT];
+
+	switch (r->why) {
 	case REFUSAL_EXISTS:
 		return davit_fail(call, DAVIT_ABORTED, "ETAG_MISMATCH", "item already exists and no etag was passed");
 	case REFUSAL_MISSING:
-		return davit_fail(call, DAVIT_ABORTED, "ETAG_MISMATCH", "state not exist or expired for key=%.*s", n,
-				  key.p);
+		return davit_fail(call, DAVIT_ABORTED, "ETAG_MISMATCH", "state not exist or expired for key=%.*s",
+				  shown(key), key.p);
 	case REFUSAL_CHANGED:
-		return davit_fail(call, DAVIT_ABORTED, "ETAG_MISMATCH", "state etag not match for key=%.*s", n, key.p);
+		davit_uuid_text(&r->current, current);
+		return davit_fail(call, DAVIT_ABORTED, "ETAG_MISMATCH",
+				  "state etag not match for key=%.*s: current=%s, expect=%.*s", shown(key), key.p,
+				  current, shown(etag), etag.p);
 	default: return DAVIT_OK;
 	}
 }
@@ -122,7 +134,7 @@ static davit_status store_set(void *self, struct davit_call *call, const struct 
 	struct store *s = self;
 	struct place at = store_place(s, in->key);
 	struct entry *e = entry_new(in), *dropped = NULL;
-	enum refusal why;
+	struct refusal refusal = { .why = REFUSAL_NONE };
 
 	if (e == NULL)
 		return store_no_memory(call);
@@ -130,31 +142,30 @@ static davit_status store_set(void *self, struct davit_call *call, const struct 
 	e->order = __atomic_fetch_add(&s->order, 1, __ATOMIC_RELAXED);
 	pthread_mutex_lock(at.shard->lock);
 	shard_sweep(at.shard, &dropped);
-	why = REFUSAL_NONE;
 	if (in->flags & (DAVIT_STATE_HAS_ETAG | DAVIT_STATE_FIRST_WRITE))
-		why = store_check(shard_find(at.shard, at.hash, in->key, &dropped), in->flags, in->etag);
-	if (why == REFUSAL_NONE)
+		refusal = store_check(shard_find(at.shard, at.hash, in->key, &dropped), in->flags, in->etag);
+	if (refusal.why == REFUSAL_NONE)
 		shard_put(at.shard, e, &dropped);
 	pthread_mutex_unlock(at.shard->lock);
 	entry_unref_list(dropped);
-	if (why != REFUSAL_NONE)
+	if (refusal.why != REFUSAL_NONE)
 		entry_unref(e);
-	return store_refuse(call, why, in->key);
+	return store_refuse(call, &refusal, in->key, in->etag);
 }
 
 static davit_status store_del(void *self, struct davit_call *call, const struct davit_state_key *in)
 {
 	struct place at = store_place(self, in->key);
 	struct entry *dropped = NULL;
-	enum refusal why;
+	struct refusal refusal = { .why = REFUSAL_NONE };
 
 	pthread_mutex_lock(at.shard->lock);
-	why = store_check(shard_find(at.shard, at.hash, in->key, &dropped), in->flags, in->etag);
-	if (why == REFUSAL_NONE)
+	refusal = store_check(shard_find(at.shard, at.hash, in->key, &dropped), in->flags, in->etag);
+	if (refusal.why == REFUSAL_NONE)
 		shard_remove(at.shard, at.hash, in->key, &dropped);
 	pthread_mutex_unlock(at.shard->lock);
 	entry_unref_list(dropped);
-	return store_refuse(call, why, in->key);
+	return store_refuse(call, &refusal, in->key, in->etag);
 }
 
 static void store_free(struct store *s)

@@ -42,8 +42,12 @@ davit_status store_keys_like(void *self, struct davit_call *call, const struct d
  * Whether a request with these flags and ETag may touch the entry that is there (or NULL). The lock is held, so the reason
  * is only noted here; store_refuse says it to the call.
  */
-enum refusal { REFUSAL_NONE, REFUSAL_EXISTS, REFUSAL_MISSING, REFUSAL_CHANGED };
-enum refusal store_check(const struct entry *there, uint32_t flags, struct davit_str etag);
-davit_status store_refuse(struct davit_call *call, enum refusal why, struct davit_str key);
+struct refusal {
+	enum { REFUSAL_NONE, REFUSAL_EXISTS, REFUSAL_MISSING, REFUSAL_CHANGED } why;
+	struct davit_uuid current; /* with REFUSAL_CHANGED */
+};
+struct refusal store_check(const struct entry *there, uint32_t flags, struct davit_str etag);
+davit_status store_refuse(struct davit_call *call, const struct refusal *r, struct davit_str key,
+			  struct davit_str etag);
 davit_status store_no_memory(struct davit_call *call);
 #endif
