@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resources from files: which are taken, where their values come from, and what a bad one does."""
+import json
+import os
+import shutil
+
+import pytest
+import yaml
+
+from sidecar import BUILD, Sidecar, component, configuration
+
+MEMORY = component("store", "state.in-memory")
+
+
+def names(s):
+    return sorted(c["name"] for c in s.get("/v1.0/metadata").json.get("components", []))
+
+
+def documents(*texts):
+    return "---\n".join(texts)
+
+
+def test_several_documents_in_one_file(start):
+    s = start("\n---\n" + documents(component("a", "state.in-memory"), "\n", component("b", "state.in-memory"), "# nothing\n"))
+    assert names(s) == ["a", "b"]
+
+
+@pytest.mark.parametrize("file,taken", [("x.yaml", True), ("x.yml", True), ("x.YAML", None), ("x.json", False), ("x.yaml.bak", False),
+                                        ("sub/x.yaml", False), (".hidden.yaml", None)])
+def test_which_files_are_read(tmp_path, file, taken):
+    s = Sidecar(tmp_path / "s")
+    s.write("resources/" + file, MEMORY)
+    s.start()
+    if taken is not None:
+        assert names(s) == (["store"] if taken else [])
+    s.stop()
+
+
+def test_a_link_to_a_file_is_read(tmp_path):
+    s = Sidecar(tmp_path / "s")
+    os.symlink(s.write("elsewhere.yaml", MEMORY), s.resources + "/link.yaml")
+    s.start()
+    assert names(s) == ["store"]
+    s.stop()
+
+
+def test_several_folders(tmp_path):
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for f in folders:
+        f.mkdir()
+        (f / "c.yaml").write_text(component(f.name, "state.in-memory"))
+    s = Sidecar(tmp_path / "s", paths=folders)
+    s.start()
+    assert names(s) == ["a", "b"]
+    s.stop()
+
+
+def test_the_deprecated_name_of_the_folder(start, tmp_path):
+    (tmp_path / "c.yaml").write_text(MEMORY)
+    s = start(flags={"resources-path": None, "components-path": tmp_path})
+    assert names(s) == ["store"]
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    code, log = Sidecar(tmp_path / "s", paths=[tmp_path / "gone"]).run()
+    assert code == 1 and "gone" in log
+
+
+def test_scopes(start):
+    s = start(component("mine", "state.in-memory", scopes=["other", "testapp"]), component("theirs", "state.in-memory", scopes=["other"]),
+              component("all", "state.in-memory"))
+    assert names(s) == ["all", "mine"]
+
+
+@pytest.mark.parametrize("namespace,want", [("ns1", ["in", "none"]), (None, ["in", "none", "out"])])
+def test_namespaces(start, namespace, want):
+    s = start(component("in", "state.in-memory", namespace="ns1"), component("out", "state.in-memory", namespace="ns2"),
+              component("none", "state.in-memory"), env={"NAMESPACE": namespace} if namespace else {})
+    assert names(s) == want
+
+
+def test_other_kinds_are_passed_over(start):
+    s = start(documents(MEMORY, configuration({"features": []}), "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\n", "kind: 12\n"))
+    assert names(s) == ["store"]
+
+
+def test_anchors(start):
+    s = start("""apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: &m
+  name: store
+spec:
+  type: &t state.in-memory
+  version: v1
+  metadata:
+  - &entry
+    name: a
+    value: x
+  - <<: *entry
+    name: b
+""")
+    assert names(s) == ["store"]
+
+
+@pytest.mark.ours
+def test_anchors_cannot_blow_up(tmp_path):
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+    bomb += "".join("a%d: &a%d [%s]\n" % (i, i, ", ".join(["*a%d" % (i - 1)] * 9)) for i in range(1, 12))
+    code, log = Sidecar(tmp_path / "s", MEMORY + bomb).run()
+    assert code == 1 and "0.yaml" in log
+
+
+# -- values
+
+def test_types_of_values(start, tmp_path):
+    s = start(yaml.safe_dump({"apiVersion": "dapr.io/v1alpha1", "kind": "Component", "metadata": {"name": 123}, "spec": {
+        "type": "state.sqlite", "version": "v1", "metadata": [
+            {"name": "connectionString", "value": "file:%s/s.db" % tmp_path}, {"name": "disableWAL", "value": True},
+            {"name": "CLEANUPINTERVAL", "value": 10}, {"name": "unknownField", "value": None}]}}))
+    assert names(s) == ["123"]
+    assert s.save("k", 1, store="123").status == 204
+    assert not os.path.exists("%s/s.db-wal" % tmp_path)
+
+
+def test_a_value_from_a_secret(start, tmp_path):
+    (tmp_path / "secrets.json").write_text(json.dumps({"path": "file:%s/s.db" % tmp_path, "deep": {"er": "v"}}))
+    s = start(component("store", "state.sqlite", {"connectionString": {"secretKeyRef": {"name": "path"}}}, secret_store="vault"),
+              component("vault", "secretstores.local.file", {"secretsFile": str(tmp_path / "secrets.json")}))
+    assert s.save("k", 1).status == 204
+    assert os.path.exists("%s/s.db" % tmp_path)
+
+
+@pytest.mark.parametrize("ref,store,part", [({"name": "nope", "key": "nope"}, "vault", "nope")])
+def test_a_secret_that_is_not_there(tmp_path, ref, store, part):
+    (tmp_path / "secrets.json").write_text("{}")
+    code, log = Sidecar(tmp_path / "s", component("vault", "secretstores.local.file", {"secretsFile": str(tmp_path / "secrets.json")}),
+                        component("store", "state.sqlite", {"connectionString": {"secretKeyRef": ref}}, secret_store=store)).run()
+    assert code == 1
+    assert part in log
+
+
+def test_a_value_from_the_environment(start, tmp_path):
+    env = {"MY_PATH": "file:%s/s.db" % tmp_path, "DAPR_ENV_KEYS": "MY_PATH OTHER"}
+    s = start(component("store", "state.sqlite", {"connectionString": {"envRef": "MY_PATH"}}), env=env)
+    assert s.save("k", 1).status == 204
+    assert os.path.exists("%s/s.db" % tmp_path)
+
+
+@pytest.mark.parametrize("variable", ["DAPR_API_TOKEN", "APP_API_TOKEN"])
+def test_the_sidecars_own_variables_are_not_for_components(tmp_path, variable):
+    s = Sidecar(tmp_path / "s", component("store", "state.sqlite", {"connectionString": {"envRef": variable}}),
+                env={variable: "file:%s/stolen.db" % tmp_path, "DAPR_ENV_KEYS": variable})
+    code, _ = s.run()
+    assert code == 1
+    assert not os.path.exists("%s/stolen.db" % tmp_path)
+
+
+def test_the_application_id_in_a_value(start, tmp_path):
+    s = start(component("store", "state.sqlite", {"connectionString": "file:%s/{appID}.db" % tmp_path}))
+    assert s.save("k", 1).status == 204
+    assert os.path.exists("%s/testapp.db" % tmp_path)
+
+
+# -- what a bad one does
+
+@pytest.mark.parametrize("first,second,part", [
+    (component("foo", "secretstores.local.env"), component("foo", "state.in-memory"),
+     "duplicate definition of Component name foo (state.in-memory/v1) with existing foo (secretstores.local.env/v1)"),
+    (MEMORY, MEMORY, "duplicate definition of Component name store (state.in-memory/v1) with existing store (state.in-memory/v1)"),
+])
+def test_duplicates(tmp_path, first, second, part):
+    for i, resources in enumerate(((first, second), (documents(first, second),))):
+        code, log = Sidecar(tmp_path / str(i), *resources).run()
+        assert code == 1
+        assert "Fatal error from runtime: failed to load components: " + part in log
+
+
+def test_a_component_that_cannot_be_opened(tmp_path):
+    code, log = Sidecar(tmp_path / "s", component("store", "state.sqlite")).run()
+    assert code == 1
+    assert "Failed to init component store (state.sqlite/v1): [INIT_COMPONENT_FAILURE]: initialization error occurred for " \
+           "store (state.sqlite/v1): missing connection string" in log
+    assert "Error processing component, daprd will exit gracefully: process component store error:" in log
+
+
+def test_an_error_can_be_ignored(start):
+    s = start(component("bad", "state.sqlite", ignoreErrors=True), MEMORY)
+    assert names(s) == ["store"]
+    s.wait_log("Ignoring error processing component: process component bad error:")
+
+
+@pytest.mark.parametrize("kind,version,part", [
+    ("state.nope", "v1", "state.nope"), ("state.in-memory", "v9", "v9"), ("workflow.dapr", "v1", "incorrect type workflow.dapr"),
+    ("nope", "v1", "incorrect type nope"),
+])
+def test_a_type_that_is_not_there(tmp_path, kind, version, part):
+    code, log = Sidecar(tmp_path / "s", component("x", kind, version=version)).run()
+    assert code == 1
+    assert "process component x error" in log and part in log
+
+
+def test_init_timeout_is_a_duration(start):
+    s = start(component("store", "state.in-memory", initTimeout="10s"))
+    assert names(s) == ["store"]
+
+
+def test_a_file_that_is_no_yaml(tmp_path):
+    s = Sidecar(tmp_path / "s", MEMORY, expect=None)
+    s.write("resources/9.yaml", "a: [1\nb: }{\n")
+    s.spawn()
+    try:
+        code = s.exit_code(3)
+        assert code == 1
+    except AssertionError:
+        pass  # Dapr warns and goes on
+    assert "9.yaml" in s.log()
+
+
+# -- Configuration
+
+def test_the_last_configuration_wins_by_field(start):
+    one = configuration({"features": [{"name": "Feature1", "enabled": True}]})
+    two = configuration({"features": [{"name": "Feature2", "enabled": True}]})
+    s = start(config=[one, two])
+    found = s.get("/v1.0/metadata").json["enabledFeatures"]
+    assert "Feature2" in found and "Feature1" not in found
+
+
+def test_variables_in_a_configuration(start):
+    s = start(config=[configuration({"features": [{"name": "${FEATURE}", "enabled": True}, {"name": "$OTHER", "enabled": True}]})],
+              env={"FEATURE": "FromEnv", "OTHER": "Too"})
+    assert {"FromEnv", "Too"} <= set(s.get("/v1.0/metadata").json["enabledFeatures"])
+
+
+def test_a_configuration_that_is_not_there(tmp_path):
+    code, log = Sidecar(tmp_path / "s", flags={"config": tmp_path / "gone.yaml"}).run()
+    assert code == 1 and "gone.yaml" in log
+
+
+def test_denied_component_types(start):
+    s = Sidecar
+    started = start(MEMORY, component("env", "secretstores.local.env", ignoreErrors=True), config=[configuration({"components": {"deny": ["secretstores.local.env/v1"]}})])
+    assert names(started) == ["store"]
+    assert s is Sidecar
+
+
+# -- plugins
+
+@pytest.mark.ours
+def test_a_plugin_dropped_into_a_folder_is_found(start, tmp_path):
+    """The same library under another name and type: nothing else of the installation is touched."""
+    plugins = tmp_path / "plugins"
+    kind = sorted(os.listdir(BUILD + "/lib/davit/plugins/state.in-memory"))[-1]
+    source = "%s/lib/davit/plugins/state.in-memory/%s" % (BUILD, kind)
+    env = {"DAVIT_PLUGINS_PATH": str(plugins)}
+    plugins.mkdir()
+    s = Sidecar(tmp_path / "without", MEMORY, env=env)
+    code, _ = s.run()
+    assert code == 1
+    shutil.copytree(source, plugins / "state.in-memory" / kind)
+    s = start(MEMORY, env=env)
+    assert s.save("k", 1).status == 204
+    assert "tier=community" in s.get("/v1.0/metadata").json["extended"]["davit.component.store"]
