@@ -376,10 +376,14 @@ static void tell_protocol(struct connection *c)
 
 static void end_of_input(struct connection *c)
 {
+	if (c->protocol == NULL && connection_peek(c).n > 0 && become(c, HTTP_1) == 0)
+		c->protocol->input(c); /* half a preface */
 	c->eof = 1;
+	if (c->dead || c->finishing)
+		return;
 	if (c->protocol != NULL)
 		c->protocol->eof(c);
-	else if (!c->finishing)
+	else
 		connection_cut(c);
 }
 

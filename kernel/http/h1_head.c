@@ -292,7 +292,7 @@ struct h1_refusal h1_head_parse(struct h1_head *h, char *p, size_t n, struct are
 	if (!str_cut(line, ' ', &h->method, &rest) || !str_cut(rest, ' ', &h->target, &version) ||
 	    !h1_is_token(h->method))
 		return BAD("");
-	if (!str_starts(version, STR("HTTP/")) && h->target.p[0] != '/')
+	if (!str_starts(version, STR("HTTP/")) && h->target.n > 0 && h->target.p[0] != '/')
 		return (struct h1_refusal){ H1_NO_HTTP, "" };
 	refusal = parse_version(version, h);
 	if (!refusal.status)
