@@ -32,6 +32,7 @@ struct loop {
 	_Atomic(struct loop_task *) posted; /* newest first */
 	struct loop_task *deferred, **deferred_end;
 	struct fiber *ready, **ready_end;
+	_Atomic(const char *) doing; /* loop_note */
 	struct fiber *spare;
 	int nspare;
 	struct fiber *running;

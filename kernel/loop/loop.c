@@ -218,3 +218,14 @@ void loop_call(struct loop *l, void (*fn)(void *arg), void *arg)
 	uv_sem_wait(&c.done);
 	uv_sem_destroy(&c.done);
 }
+
+void loop_note(const char *what)
+{
+	if (loop_current != NULL)
+		atomic_store_explicit(&loop_current->doing, what, memory_order_relaxed);
+}
+
+const char *loop_doing(const struct loop *l)
+{
+	return atomic_load_explicit(&((struct loop *)l)->doing, memory_order_relaxed);
+}

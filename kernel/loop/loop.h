@@ -31,4 +31,8 @@ void loop_defer(struct loop *l, struct loop_task *t); /* own thread: runs before
 
 /* Runs task on the loop and waits for it; from any thread but the loops' own. */
 void loop_call(struct loop *l, void (*fn)(void *arg), void *arg);
+
+/* What this loop is about to do that could block it, for who watches; NULL: nothing of that kind. what lives as long. */
+void loop_note(const char *what);
+const char *loop_doing(const struct loop *l); /* any thread */
 #endif

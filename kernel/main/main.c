@@ -36,10 +36,10 @@ static int take(enum runtime_event e)
 	return atomic_fetch_and(&events, ~(1 << e)) & 1 << e;
 }
 
-/* The next signal, or 0 when the time is over (until_ms; 0: none). */
+/* The next signal, or 0 when the time (steady, ms) is over. */
 static int next_signal(int64_t until_ms)
 {
-	int64_t left = until_ms ? until_ms - clock_ms() : 3600000;
+	int64_t left = until_ms - clock_ms();
 	struct timespec t;
 	int sig;
 
@@ -161,7 +161,8 @@ static enum outcome run(const struct options *o)
 	if (r == NULL)
 		return fatal(message);
 	while (!over) {
-		sig = next_signal(0);
+		sig = next_signal(clock_ms() + 1000);
+		runtime_look(r);
 		if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP) {
 			if (sig == SIGHUP)
 				log_info("Received signal '%s'; restarting", signal_name(sig));

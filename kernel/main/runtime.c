@@ -14,6 +14,7 @@
 #include "blocks/blocks.h"
 #include "loop/fiber.h"
 #include "loop/loop.h"
+#include "loop/watchdog.h"
 #include "main/places.h"
 #include "main/refuse.h"
 #include "main/servers.h"
@@ -31,6 +32,7 @@ struct runtime {
 	struct registry *registry;
 	struct loop *loops[LOOPS_MOST];
 	int nloops;
+	struct watchdog *watchdog;
 	struct blocks *blocks; /* set on the first loop, read after RUNTIME_OPENED */
 	struct api api;
 	int api_made;
@@ -276,6 +278,7 @@ struct runtime *runtime_new(const struct options *o, const struct runtime_hook *
 	*ret_message = STR("out of memory, or no threads or descriptors are left");
 	if (make_loops(r) < 0 || make_api(r) < 0)
 		goto failed;
+	r->watchdog = watchdog_new(r->loops, r->nloops); /* without memory nobody watches, and all else goes on */
 	r->servers.loops = r->loops;
 	r->servers.nloops = r->nloops;
 	r->task.run = start_opening;
@@ -325,6 +328,11 @@ void runtime_ready(struct runtime *r)
 	log_info("dapr initialized. Status: Running. Init Elapsed %lldms", (long long)(clock_ms() - r->began_ms));
 }
 
+void runtime_look(struct runtime *r)
+{
+	watchdog_look(r->watchdog);
+}
+
 static void close_components(void *arg)
 {
 	struct runtime *r = arg;
@@ -366,6 +374,7 @@ void runtime_free(struct runtime *r, int within_ms)
 		loop_join(r->loops[i]);
 		loop_free(r->loops[i]);
 	}
+	watchdog_free(r->watchdog);
 	if (r->api_made)
 		api_release(&r->api);
 	registry_free(r->registry);

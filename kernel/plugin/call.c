@@ -357,7 +357,9 @@ struct answer call_instance(struct scope *s, struct instance *i, davit_op *op, c
 		if (instance_submit(i, &c->job) < 0)
 			return refused(c, DAVIT_EXHAUSTED, STR("too many calls wait for this component"));
 	} else {
+		loop_note(instance_name(i).p);
 		status = op(instance_self(i, loop_index(c->loop)), &c->head, in);
+		loop_note(NULL);
 		if (status != DAVIT_PENDING)
 			call_done(&c->head, status);
 	}
