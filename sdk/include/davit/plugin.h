@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * davit/plugin.h - the line between Davit's kernel and a plugin. SDK 0.1: not frozen yet.
+ * davit/plugin.h - the line between Davit's kernel and a plugin. SDK 0.2: not frozen yet.
  *
  * A plugin is one shared object that offers components. It exports one symbol (DAVIT_PLUGIN writes it), imports nothing
  * from the kernel and reaches it through the host table that every call and instance carries in its first word.
@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 #define DAVIT_ABI 1u
-#define DAVIT_SDK_MINOR 1u
+#define DAVIT_SDK_MINOR 2u
 
 #if defined(__SIZEOF_POINTER__) && __SIZEOF_POINTER__ != 8
 #error "Davit plugins are for 64-bit targets only"
@@ -111,6 +111,9 @@ struct davit_host {
 	void (*log)(struct davit_instance *instance, int32_t level, const char *text, size_t n);
 	void (*count)(struct davit_instance *instance, const char *name, int64_t n);
 	const void *(*service)(struct davit_instance *instance, const char *name);
+	/* since 0.2 */
+	int64_t (*credit)(struct davit_call *call);
+	int32_t (*on_credit)(struct davit_call *call, void (*fn)(void *arg), void *arg);
 };
 
 struct davit_call {
@@ -263,6 +266,24 @@ static inline int davit_cancelled(const struct davit_call *call)
 static inline int davit_on_cancel(struct davit_call *call, void (*fn)(void *arg), void *arg)
 {
 	return call->host->on_cancel(call, fn, arg);
+}
+
+/*
+ * How many records a long call may still emit before what it emitted is settled; INT64_MAX: no limit, as in any other
+ * call. Whoever saw 0 here, or DAVIT_EXHAUSTED from emit, is called back by davit_on_credit's function.
+ */
+static inline int64_t davit_credit(struct davit_call *call)
+{
+	return DAVIT_HAS(davit_host, call->host, credit) ? call->host->credit(call) : INT64_MAX;
+}
+
+/*
+ * fn(arg) runs each time there is credit again after it had run out, on the call's loop: it must not block, and may emit,
+ * which then never waits. Set once, before anything is emitted; never after davit_done. -1: this call has no credit.
+ */
+static inline int davit_on_credit(struct davit_call *call, void (*fn)(void *arg), void *arg)
+{
+	return DAVIT_HAS(davit_host, call->host, on_credit) ? call->host->on_credit(call, fn, arg) : -1;
 }
 
 /* Memory that lives as long as the call, aligned to 16; NULL: none left. */
