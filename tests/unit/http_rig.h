@@ -151,6 +151,16 @@ static void rig_fields(struct http_exchange *x)
 	http_reply(x, 200, f, 5, STR("ok"));
 }
 
+static void rig_peer(struct http_exchange *x)
+{
+	http_reply(x, 200, rig_text, 1, x->peer);
+}
+
+static void rig_loop(struct http_exchange *x)
+{
+	http_reply(x, 200, rig_text, 1, arena_printf(x->arena, "%d", loop_index(x->loop)));
+}
+
 struct rig_route {
 	const char *path;
 	void (*fn)(struct http_exchange *x);
@@ -240,6 +250,7 @@ static const struct rig_route rig_routes[] = {
 	{ "/hold", rig_hold },	     { "/fields", rig_fields },	     { "/slow", rig_slow },
 	{ "/status", rig_status },   { "/oom", rig_no_memory },	     { "/oom-late", rig_no_memory_late },
 	{ "/abort", rig_abort },     { "/nothing", rig_nothing },    { "/ignore", rig_ignore },
+	{ "/peer", rig_peer },	     { "/loop", rig_loop },
 };
 
 static void rig_handle(void *ctx, struct http_exchange *x)
@@ -291,7 +302,7 @@ static void rig_stop(void)
 {
 	int i;
 
-	http_server_close(rig.s, 2000);
+	http_server_close(rig.s, 2000); /* NULL is fine */
 	rig.s = NULL;
 	for (i = 0; i < RIG_LOOPS; i++) {
 		loop_stop(rig.loops[i]);
