@@ -33,8 +33,11 @@ static int name_it(struct http_client *c, struct str host)
 	if (host.n > 255)
 		return -1;
 	c->host = mem_dup(host.p, host.n);
-	n = snprintf(text, sizeof(text), memchr(host.p, ':', host.n) ? "[" STR_FMT "]:%d" : STR_FMT ":%d",
-		     STR_ARG(host), c->o.port);
+	if (host.n > 0 && host.p[0] == '/') /* as grpc-go and curl name it */
+		n = snprintf(text, sizeof(text), "localhost");
+	else
+		n = snprintf(text, sizeof(text), memchr(host.p, ':', host.n) ? "[" STR_FMT "]:%d" : STR_FMT ":%d",
+			     STR_ARG(host), c->o.port);
 	c->authority = mem_dup(text, (size_t)n);
 	c->authority_n = (size_t)n;
 	return c->host != NULL && c->authority != NULL ? 0 : -1;
@@ -125,8 +128,8 @@ struct error client_read_error(struct client_call *k, ssize_t n)
 {
 	if (n == 0)
 		return client_error(k->c.arena, ERROR_UNAVAILABLE, k->got_head ? "unexpected EOF" : "EOF");
-	return client_error(k->c.arena, ERROR_UNAVAILABLE, "read tcp %s: %s", k->client->authority,
-			    uv_strerror((int)n));
+	return client_error(k->c.arena, ERROR_UNAVAILABLE, "read %s %s: %s", client_network(k->client),
+			    client_is_unix(k->client) ? k->client->host : k->client->authority, uv_strerror((int)n));
 }
 
 static void close_with_arena(void *call)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Name to address to connection. Names go to libuv's resolver threads, addresses do not. */
+/* Name to address to connection. Names go to libuv's resolver threads, addresses and paths of sockets do not. */
 #include <netdb.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "base/banned.h"
 #include "base/clock.h"
@@ -32,7 +33,8 @@ static int out_of_time(struct dial *d, const char *what)
 	else if (d->deadline > 0 && clock_ns() >= d->deadline)
 		d->e = CLIENT_EXPIRED;
 	else
-		d->e = client_error(d->a, ERROR_UNAVAILABLE, "dial tcp%s%s: i/o timeout", what[0] ? " " : "", what);
+		d->e = client_error(d->a, ERROR_UNAVAILABLE, "dial %s%s%s: i/o timeout", client_network(d->c),
+				    what[0] ? " " : "", what);
 	return -1;
 }
 
@@ -95,9 +97,37 @@ static void name_address(const struct sockaddr *to, char *ret_name, size_t size)
 	snprintf(ret_name, size, v6 ? "[%s]:%d" : "%s:%d", ip, port);
 }
 
+static struct client_link *try_unix(struct dial *d, const char *path)
+{
+	struct client_link *l;
+	int late = 0;
+
+	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) { /* libuv would cut it */
+		d->e = client_error(d->a, ERROR_UNAVAILABLE, "dial unix %s: connect: the path is too long", path);
+		return NULL;
+	}
+	l = client_link_new(loop_uv(d->c->loop), 1);
+	if (l == NULL) {
+		d->e = CLIENT_NO_MEMORY;
+		return NULL;
+	}
+	client_link_connect_unix(l, path, fiber_self());
+	while (!l->dial_done && !late && !(d->stop != NULL && *d->stop))
+		late = fiber_park_until(d->until) < 0;
+	if (!l->dial_done)
+		out_of_time(d, path);
+	else if (l->dial_status != 0)
+		d->e = client_error(d->a, ERROR_UNAVAILABLE, "dial unix %s: connect: %s", path,
+				    uv_strerror(l->dial_status));
+	else
+		return l;
+	client_link_close(l);
+	return NULL;
+}
+
 static struct client_link *try_address(struct dial *d, const struct sockaddr *to, int64_t until)
 {
-	struct client_link *l = client_link_new(loop_uv(d->c->loop));
+	struct client_link *l = client_link_new(loop_uv(d->c->loop), 0);
 	char name[INET6_ADDRSTRLEN + 16];
 	int rc, late = 0;
 
@@ -157,7 +187,9 @@ struct client_link *client_dial(struct http_client *c, struct arena *a, int64_t 
 
 	if (deadline_ns > 0 && (until == 0 || deadline_ns < until))
 		d.until = deadline_ns;
-	if (uv_ip4_addr(c->host, c->o.port, &v4) == 0) {
+	if (client_is_unix(c)) {
+		l = try_unix(&d, c->host);
+	} else if (uv_ip4_addr(c->host, c->o.port, &v4) == 0) {
 		l = try_address(&d, (const struct sockaddr *)&v4, d.until);
 	} else if (strchr(c->host, '%') == NULL && uv_ip6_addr(c->host, c->o.port, &v6) == 0) {
 		l = try_address(&d, (const struct sockaddr *)&v6, d.until);

@@ -113,10 +113,14 @@ void client_h2_close(struct client_h2 *h, struct error e)
 
 static void broken(struct client_h2 *h, int uv_code)
 {
-	char text[160];
+	const struct http_client *c = h->client;
+	char text[300];
 
-	snprintf(text, sizeof(text), "error reading from server: %s%s%s%s", uv_code ? "read tcp " : "EOF",
-		 uv_code ? h->client->authority : "", uv_code ? ": " : "", uv_code ? uv_strerror(uv_code) : "");
+	if (uv_code == 0)
+		snprintf(text, sizeof(text), "error reading from server: EOF");
+	else
+		snprintf(text, sizeof(text), "error reading from server: read %s %s: %s", client_network(c),
+			 client_is_unix(c) ? c->host : c->authority, uv_strerror(uv_code));
 	client_h2_close(h, (struct error){ .code = ERROR_UNAVAILABLE, .message = str_of(text) });
 }
 

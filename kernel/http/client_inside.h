@@ -98,6 +98,16 @@ static inline struct client_call *client_call_of(struct http_call *c)
 	return (struct client_call *)c; /* its first member */
 }
 
+static inline int client_is_unix(const struct http_client *c)
+{
+	return c->host[0] == '/';
+}
+
+static inline const char *client_network(const struct http_client *c)
+{
+	return client_is_unix(c) ? "unix" : "tcp";
+}
+
 /* client.c */
 void client_unref(struct http_client *c);
 void client_call_wake(struct client_call *k);

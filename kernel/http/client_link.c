@@ -12,17 +12,17 @@
 
 static _Thread_local char input[INPUT]; /* all links of a loop read into it: what is not used at once is copied */
 
-struct client_link *client_link_new(uv_loop_t *loop)
+struct client_link *client_link_new(uv_loop_t *loop, int unix_socket)
 {
 	struct client_link *l = mem_zalloc(sizeof(*l));
 
 	if (l == NULL)
 		return NULL;
-	if (uv_tcp_init(loop, &l->tcp) < 0) {
+	if ((unix_socket ? uv_pipe_init(loop, &l->pipe, 0) : uv_tcp_init(loop, &l->tcp)) < 0) {
 		mem_free(l);
 		return NULL;
 	}
-	l->tcp.data = l->connecting.data = l->write.data = l;
+	l->handle.data = l->connecting.data = l->write.data = l;
 	return l;
 }
 
@@ -50,6 +50,12 @@ int client_link_connect(struct client_link *l, const struct sockaddr *to, struct
 	return rc;
 }
 
+void client_link_connect_unix(struct client_link *l, const char *path, struct fiber *dialer)
+{
+	l->dialer = dialer;
+	uv_pipe_connect(&l->connecting, &l->pipe, path, on_connect); /* its failures come by the callback too */
+}
+
 static void give_input(uv_handle_t *h, size_t suggested, uv_buf_t *ret_buf)
 {
 	(void)h, (void)suggested;
@@ -73,9 +79,9 @@ void client_link_read(struct client_link *l, int on)
 		return;
 	l->reading = on;
 	if (on)
-		uv_read_start((uv_stream_t *)&l->tcp, give_input, on_read);
+		uv_read_start(&l->stream, give_input, on_read);
 	else
-		uv_read_stop((uv_stream_t *)&l->tcp);
+		uv_read_stop(&l->stream);
 }
 
 static void on_written(uv_write_t *w, int status)
@@ -95,7 +101,7 @@ int client_link_write(struct client_link *l, const uv_buf_t *bufs, unsigned nbuf
 	int rc;
 
 	*ret_sent = 0;
-	rc = uv_try_write((uv_stream_t *)&l->tcp, bufs, nbufs);
+	rc = uv_try_write(&l->stream, bufs, nbufs);
 	if (rc < 0 && rc != UV_EAGAIN)
 		return rc;
 	*ret_sent = rc > 0 ? (size_t)rc : 0;
@@ -108,7 +114,7 @@ int client_link_write(struct client_link *l, const uv_buf_t *bufs, unsigned nbuf
 	}
 	if (n == 0)
 		return 0;
-	rc = uv_write(&l->write, (uv_stream_t *)&l->tcp, left, n, on_written);
+	rc = uv_write(&l->write, &l->stream, left, n, on_written);
 	if (rc < 0)
 		return rc;
 	l->writing = 1;
@@ -121,7 +127,7 @@ int client_link_gone(struct client_link *l)
 	ssize_t n;
 	char c;
 
-	if (l->closed || uv_fileno((uv_handle_t *)&l->tcp, &fd) < 0)
+	if (l->closed || uv_fileno(&l->handle, &fd) < 0)
 		return 1;
 	n = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
 	if (n > 0)
@@ -140,5 +146,5 @@ void client_link_close(struct client_link *l)
 		return;
 	l->closed = 1;
 	l->owner = NULL;
-	uv_close((uv_handle_t *)&l->tcp, free_closed);
+	uv_close(&l->handle, free_closed);
 }

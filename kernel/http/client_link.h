@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A byte stream to another process, for the client: a TCP connection now; TLS goes here, below everything that speaks
- * HTTP. Belongs to its loop. For http/ alone.
+ * A byte stream to another process, for the client: a TCP connection or a Unix socket; TLS goes here, below everything
+ * that speaks HTTP. Belongs to its loop. For http/ alone.
  */
 #ifndef HTTP_CLIENT_LINK_H
 #define HTTP_CLIENT_LINK_H
@@ -12,7 +12,12 @@
 struct fiber;
 
 struct client_link {
-	uv_tcp_t tcp;
+	union {
+		uv_handle_t handle;
+		uv_stream_t stream;
+		uv_tcp_t tcp;
+		uv_pipe_t pipe;
+	};
 	uv_connect_t connecting;
 	uv_write_t write;
 	void *owner; /* of the connection; with its two functions, set by who takes the link over */
@@ -24,9 +29,10 @@ struct client_link {
 	unsigned char reading, writing, closed;
 };
 
-struct client_link *client_link_new(uv_loop_t *l); /* not connected; NULL: no memory */
+struct client_link *client_link_new(uv_loop_t *l, int unix_socket); /* not connected; NULL: no memory */
 /* Starts to connect: wakes the dialer when dial_done is set. libuv's code. */
 int client_link_connect(struct client_link *l, const struct sockaddr *to, struct fiber *dialer);
+void client_link_connect_unix(struct client_link *l, const char *path, struct fiber *dialer);
 void client_link_read(struct client_link *l, int on);
 /*
  * At most CLIENT_LINK_BUFS. 0: all of it left; 1: written() will be called, the bytes must stay until then or until the
