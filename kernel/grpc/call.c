@@ -75,10 +75,9 @@ void grpc_on_cancel(struct grpc_call *c, void (*fn)(void *arg), void *arg)
 static int unzip(struct grpc_call *c, struct arena *a, struct str *message, struct error *ret_error)
 {
 	if (!str_eq(c->encoding, STR("gzip"))) {
-		*ret_error = (struct error){
-			.code = ERROR_INTERNAL,
-			.message = STR("grpc: compressed flag set with identity or empty encoding")
-		};
+		*ret_error = (struct error){ .code = ERROR_INTERNAL,
+					     .message = STR(
+						     "grpc: compressed flag set with identity or empty encoding") };
 		return -1;
 	}
 	if (c->zip == NULL && (c->zip = grpc_zip_new(c->arena)) == NULL) {
@@ -110,7 +109,7 @@ int grpc_next_message(struct grpc_call *c, struct arena *a, struct str *ret_mess
 		if (!grpc_frame_inside(&c->frame))
 			return 0;
 		*ret_error = (struct error){ .code = c->method && c->method->kind == GRPC_UNARY ? ERROR_UNKNOWN
-												 : ERROR_INTERNAL,
+												: ERROR_INTERNAL,
 					     .message = STR("unexpected EOF") };
 		return -1;
 	}
@@ -143,11 +142,9 @@ int grpc_recv_bytes(struct grpc_call *c, struct str *ret_message, struct error *
 	}
 	rc = grpc_next_message(c, c->message_arena, ret_message, ret_error);
 	if (rc == 0 && !c->got_message && c->method && c->method->kind == GRPC_SERVER_STREAM) {
-		*ret_error = (struct error){
-			.code = ERROR_INTERNAL,
-			.message = STR("cardinality violation: received no request message from "
-				       "non-client-streaming RPC")
-		};
+		*ret_error = (struct error){ .code = ERROR_INTERNAL,
+					     .message = STR("cardinality violation: received no request message from "
+							    "non-client-streaming RPC") };
 		rc = -1;
 	}
 	return rc < 0 ? fail(c, ret_error) : rc;
@@ -175,44 +172,53 @@ int grpc_recv(struct grpc_call *c, const ProtobufCMessageDescriptor *type, void 
 
 static const struct http_field plain_head[] = { { STR("content-type"), STR("application/grpc") },
 						{ STR("grpc-encoding"), STR("gzip") } };
-static const struct http_field proto_head[] = { { STR("content-type"), STR("application/grpc+proto") },
-						{ STR("grpc-encoding"), STR("gzip") } };
 
-/* The content type goes back as it came, with grpc-go's '+' where the client wrote ';'. */
-static const struct http_field *head(struct grpc_call *c)
+static int no_memory(struct grpc_call *c)
 {
-	struct http_field *h;
-
-	if (str_eq(c->content_type, STR("application/grpc+proto")))
-		return proto_head;
-	if (c->content_type.n <= STR("application/grpc+").n)
-		return plain_head;
-	h = arena_alloc(c->arena, sizeof(plain_head));
-	memcpy(h, plain_head, sizeof(plain_head));
-	h[0].value = arena_str(c->arena, c->content_type);
-	((char *)h[0].value.p)[STR("application/grpc").n] = '+';
-	return h;
+	c->failed = GRPC_NO_MEMORY;
+	return -1;
 }
 
-/* The header block, if it has not left yet. */
+static struct http_field content_type(const struct grpc_call *c)
+{
+	return (struct http_field){ STR("content-type"), c->content_type };
+}
+
+/* The header block, if it has not left yet. It may be another fiber than the call's own that sends first, so nothing
+ * here may jump. */
 static int begin(struct grpc_call *c)
 {
 	size_t n = c->gzip ? 2 : 1;
-	const struct http_field *fields;
 	struct http_field *all;
 
 	if (c->began)
 		return 0;
-	fields = head(c);
-	if (c->nheaders > 0) {
-		all = arena_alloc(c->arena, (n + c->nheaders) * sizeof(*all));
-		memcpy(all, fields, n * sizeof(*all));
-		memcpy(all + n, c->headers, c->nheaders * sizeof(*all));
-		fields = all;
-		n += c->nheaders;
+	if (c->nheaders == 0 && c->content_type.p == plain_head[0].value.p) {
+		c->began = 1;
+		return http_begin(c->x, 200, plain_head, n, -1);
 	}
+	all = arena_try(c->arena, (n + c->nheaders) * sizeof(*all));
+	if (all == NULL)
+		return no_memory(c);
+	memcpy(all, plain_head, n * sizeof(*all));
+	all[0] = content_type(c);
+	if (c->nheaders > 0)
+		memcpy(all + n, c->headers, c->nheaders * sizeof(*all));
 	c->began = 1;
-	return http_begin(c->x, 200, fields, n, -1);
+	return http_begin(c->x, 200, all, n + c->nheaders, -1);
+}
+
+/* What a client that sent `asked` gets: the same, with grpc-go's '+' where it wrote ';'. */
+struct str grpc_content_type(struct arena *a, struct str asked)
+{
+	struct str plain = plain_head[0].value;
+	char *p;
+
+	if (asked.n <= plain.n + 1)
+		return plain;
+	p = (char *)arena_str(a, asked).p;
+	p[plain.n] = '+';
+	return (struct str){ p, asked.n };
 }
 
 /* framed: prefix and message; behind it `rest`, if the two are not one. */
@@ -229,6 +235,8 @@ static int send(struct grpc_call *c, struct str framed, struct str rest)
 	if (rc == 0 && !c->over && rest.n > 0)
 		rc = http_write(c->x, rest);
 	c->writing = 0;
+	if (error_is(&c->failed))
+		return -1;
 	if (rc < 0 || c->over) {
 		why_over(c);
 		return -1;
@@ -245,12 +253,6 @@ static int fits(struct grpc_call *c, size_t n)
 		return 0;
 	c->failed = grpc_error(c->arena, ERROR_RESOURCE_EXHAUSTED,
 			       "trying to send message larger than max (%zu vs. %zu)", n, limit);
-	return -1;
-}
-
-static int no_memory(struct grpc_call *c)
-{
-	c->failed = GRPC_NO_MEMORY;
 	return -1;
 }
 
@@ -377,7 +379,7 @@ void grpc_send_status(struct grpc_call *c, const struct error *e)
 	}
 	fields = arena_alloc(c->arena, (4 + c->ntrailers) * sizeof(*fields));
 	if (!c->began && c->nheaders == 0)
-		fields[n++] = head(c)[0];
+		fields[n++] = content_type(c);
 	n += status_fields(c, e, fields + n);
 	if (c->ntrailers > 0)
 		memcpy(fields + n, c->trailers, c->ntrailers * sizeof(*fields));
@@ -395,7 +397,7 @@ void grpc_send_refusal(struct grpc_call *c, int http, const struct error *e)
 {
 	struct http_field *fields = arena_alloc(c->arena, 3 * sizeof(*fields));
 
-	fields[0] = head(c)[0];
+	fields[0] = content_type(c);
 	fields[1] = (struct http_field){ STR("grpc-status"), code_text(e->code) };
 	fields[2] = (struct http_field){ STR("grpc-message"), grpc_percent(c->arena, e->message) };
 	send_alone(c, http, fields, 3);

@@ -21,7 +21,7 @@ static int begin(struct grpc_frame *f, struct arena *a, size_t limit, struct err
 	f->length = (size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4];
 	if (limit > 0 && f->length > limit) {
 		*ret_error = grpc_error(a, ERROR_RESOURCE_EXHAUSTED,
-				       "grpc: received message larger than max (%zu vs. %zu)", f->length, limit);
+					"grpc: received message larger than max (%zu vs. %zu)", f->length, limit);
 		return -1;
 	}
 	if (p[0] > 1) {

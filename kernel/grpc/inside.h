@@ -16,8 +16,10 @@ int grpc_send_reply(struct grpc_call *c, const ProtobufCMessage *message);
 void grpc_send_status(struct grpc_call *c, const struct error *e);
 /* Instead of a response: what HTTP calls `http`, gRPC calls *e. No header, no trailer of the call is in it. */
 void grpc_send_refusal(struct grpc_call *c, int http, const struct error *e);
-void grpc_call_gone(void *call);    /* the client has: http_on_gone() calls it */
+void grpc_call_gone(void *call);	     /* the client has: http_on_gone() calls it */
 void grpc_call_expired(struct grpc_call *c); /* its deadline has come */
+
+struct str grpc_content_type(struct arena *a, struct str asked); /* of the response */
 
 /* metadata.c */
 struct str grpc_base64(struct arena *a, struct str bytes); /* without padding */

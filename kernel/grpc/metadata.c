@@ -159,20 +159,13 @@ struct str grpc_percent(struct arena *a, struct str message)
 static int64_t unit_ns(char unit)
 {
 	switch (unit) {
-	case 'H':
-		return 3600 * INT64_C(1000000000);
-	case 'M':
-		return 60 * INT64_C(1000000000);
-	case 'S':
-		return INT64_C(1000000000);
-	case 'm':
-		return 1000000;
-	case 'u':
-		return 1000;
-	case 'n':
-		return 1;
-	default:
-		return -1;
+	case 'H': return 3600 * INT64_C(1000000000);
+	case 'M': return 60 * INT64_C(1000000000);
+	case 'S': return INT64_C(1000000000);
+	case 'm': return 1000000;
+	case 'u': return 1000;
+	case 'n': return 1;
+	default: return -1;
 	}
 }
 
@@ -198,5 +191,5 @@ const char *grpc_timeout_problem(struct str value)
 	if (value.n > 9)
 		return "transport: timeout string is too long";
 	return unit_ns(value.p[value.n - 1]) < 0 ? "transport: timeout unit is not recognized"
-						  : "transport: timeout is not a number";
+						 : "transport: timeout is not a number";
 }

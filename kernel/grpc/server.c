@@ -163,9 +163,10 @@ static int check(struct grpc_call *c, struct error *ret_error)
 		*ret_error = error_new(c->arena, ERROR_INVALID_ARGUMENT, NULL,
 				       "invalid gRPC request content-type " STR_FMT,
 				       STR_ARG(quoted(c->arena, c->content_type)));
-		c->content_type = STR_NONE;
+		c->content_type = grpc_content_type(c->arena, STR_NONE);
 		return 415;
 	}
+	c->content_type = grpc_content_type(c->arena, c->content_type);
 	if (bad)
 		return 400;
 	if (!str_eq(c->x->method, STR("POST"))) {
@@ -195,8 +196,7 @@ static int split_path(struct grpc_call *c)
 static struct error unknown(struct grpc_call *c, struct grpc_table *t)
 {
 	if (map_get(&t->paths, str_upto(c->path, c->service.n + 1)) == NULL)
-		return error_new(c->arena, ERROR_UNIMPLEMENTED, NULL, "unknown service " STR_FMT,
-				 STR_ARG(c->service));
+		return error_new(c->arena, ERROR_UNIMPLEMENTED, NULL, "unknown service " STR_FMT, STR_ARG(c->service));
 	return error_new(c->arena, ERROR_UNIMPLEMENTED, NULL, "unknown method " STR_FMT " for service " STR_FMT,
 			 STR_ARG(c->method_name), STR_ARG(c->service));
 }
@@ -217,8 +217,8 @@ static struct error run_unary(struct grpc_call *c)
 	request = grpc_unpack(c->arena, c->method->in, bytes, &e);
 	if (request == NULL) {
 		if (e.code == ERROR_INTERNAL)
-			e = error_new(c->arena, ERROR_INTERNAL, NULL,
-				      "grpc: error unmarshalling request: " STR_FMT, STR_ARG(e.message));
+			e = error_new(c->arena, ERROR_INTERNAL, NULL, "grpc: error unmarshalling request: " STR_FMT,
+				      STR_ARG(e.message));
 		return e;
 	}
 	e = c->method->unary(c, request, &reply);
@@ -265,8 +265,7 @@ static struct error run(struct grpc_call *c, struct grpc_options *o)
 static struct error outcome(const struct grpc_call *c, struct error e)
 {
 	if (c->over == ERROR_DEADLINE_EXCEEDED)
-		return (struct error){ .code = ERROR_DEADLINE_EXCEEDED,
-				       .message = STR("context deadline exceeded") };
+		return (struct error){ .code = ERROR_DEADLINE_EXCEEDED, .message = STR("context deadline exceeded") };
 	if (error_is(&c->failed))
 		return c->failed;
 	if (c->over && !error_is(&e))

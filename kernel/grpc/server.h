@@ -56,27 +56,27 @@ struct grpc_call {
 	struct http_exchange *x;
 	struct arena *arena; /* the exchange's */
 	const struct grpc_options *o;
-	struct str path;	/* "/dapr.proto.runtime.v1.Dapr/GetState" */
+	struct str path; /* "/dapr.proto.runtime.v1.Dapr/GetState" */
 	struct str service, method_name;
 	const struct grpc_method *method; /* NULL in `unknown` */
-	int64_t deadline_ns;	/* steady clock; 0: none */
-	void *user;		/* the options' hooks may keep something here */
-	uint64_t received, sent; /* message bytes */
-	struct http_field *headers; /* what goes out before the first message: grpc_header() */
+	int64_t deadline_ns;		  /* steady clock; 0: none */
+	void *user;			  /* the options' hooks may keep something here */
+	uint64_t received, sent;	  /* message bytes */
+	struct http_field *headers;	  /* what goes out before the first message: grpc_header() */
 	size_t nheaders, headers_cap;
 	struct http_field *trailers;
 	size_t ntrailers, trailers_cap;
-	int began;		/* the response's header block has left */
-	int gzip;		/* the client accepts it and sent it itself: replies are compressed too */
+	int began; /* the response's header block has left */
+	int gzip;  /* the client accepts it and sent it itself: replies are compressed too */
 
 	/* The rest is for grpc/ alone. */
-	struct str content_type, encoding; /* as sent */
+	struct str content_type, encoding; /* the response's; the request's, as sent */
 	struct grpc_frame frame;
-	struct str piece;		   /* of the body, not yet looked at */
-	struct arena *message_arena;	   /* of the message that grpc_recv gave last */
+	struct str piece;	     /* of the body, not yet looked at */
+	struct arena *message_arena; /* of the message that grpc_recv gave last */
 	struct grpc_zip *zip;
-	struct grpc_call *sooner, *later;  /* the loop's calls with a deadline, by deadline */
-	struct error failed;		   /* what grpc_recv or grpc_send found: it becomes the status */
+	struct grpc_call *sooner, *later; /* the loop's calls with a deadline, by deadline */
+	struct error failed;		  /* what grpc_recv or grpc_send found: it becomes the status */
 	int timed, over, ended, writing, got_message, counted;
 	void (*cancel_fn)(void *arg);
 	void *cancel_arg;
@@ -101,8 +101,10 @@ void grpc_trailer(struct grpc_call *c, struct str name, struct str value);
  * longer takes a reference to c->message_arena. One fiber may receive while another sends.
  */
 int grpc_recv(struct grpc_call *c, const ProtobufCMessageDescriptor *type, void **ret_message, struct error *ret_error);
-int grpc_recv_bytes(struct grpc_call *c, struct str *ret_message, struct error *ret_error); /* undecoded, for proxying */
-int grpc_send(struct grpc_call *c, const ProtobufCMessage *message); /* 0; -1: the client has gone, or it is too large */
+int grpc_recv_bytes(struct grpc_call *c, struct str *ret_message,
+		    struct error *ret_error); /* undecoded, for proxying */
+int grpc_send(struct grpc_call *c,
+	      const ProtobufCMessage *message); /* 0; -1: the client has gone, or it is too large */
 int grpc_send_bytes(struct grpc_call *c, struct str message);
 
 /*
@@ -121,5 +123,6 @@ int grpc_over(const struct grpc_call *c); /* ERROR_OK: it goes on; ERROR_CANCELL
 #define GRPC_NESTING 100
 void *grpc_unpack(struct arena *a, const ProtobufCMessageDescriptor *type, struct str bytes, struct error *ret_error);
 int64_t grpc_timeout_ns(struct str value); /* of a grpc-timeout field; -1: malformed */
-struct str grpc_percent(struct arena *a, struct str message); /* as grpc-message has it; message itself if it may stay */
+struct str grpc_percent(struct arena *a,
+			struct str message); /* as grpc-message has it; message itself if it may stay */
 #endif

@@ -70,7 +70,7 @@ static int check_text(struct scan *s, const ProtobufCMessageDescriptor *type, co
 	if (what == NULL)
 		return 0;
 	s->error = grpc_error(s->arena, ERROR_INVALID_ARGUMENT, "string field %s.%s contains %s", type->name,
-			     field->name, what);
+			      field->name, what);
 	return -1;
 }
 
@@ -89,8 +89,8 @@ static int scan_bytes(struct scan *s, const ProtobufCMessageDescriptor *type, co
 	if (field->type != PROTOBUF_C_TYPE_MESSAGE)
 		return 0;
 	if (depth == GRPC_NESTING) {
-		s->error = error_new(s->arena, ERROR_INVALID_ARGUMENT, NULL,
-				     "message is nested deeper than %d levels", GRPC_NESTING);
+		s->error = error_new(s->arena, ERROR_INVALID_ARGUMENT, NULL, "message is nested deeper than %d levels",
+				     GRPC_NESTING);
 		return -1;
 	}
 	return scan_message(s, field->descriptor, p, p + bytes.n, depth + 1);
@@ -98,8 +98,8 @@ static int scan_bytes(struct scan *s, const ProtobufCMessageDescriptor *type, co
 
 /* Returns what follows the field's value; NULL: refused. */
 static const uint8_t *scan_field(struct scan *s, const ProtobufCMessageDescriptor *type,
-				 const ProtobufCFieldDescriptor *field, int wire, const uint8_t *p,
-				 const uint8_t *end, int depth)
+				 const ProtobufCFieldDescriptor *field, int wire, const uint8_t *p, const uint8_t *end,
+				 int depth)
 {
 	size_t left = (size_t)(end - p);
 	uint64_t v;

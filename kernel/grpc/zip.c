@@ -121,14 +121,14 @@ int grpc_unzip(struct grpc_zip *z, struct arena *a, struct str in, size_t limit,
 	}
 	if (limit > 0 && z->in.total_out > limit) {
 		*ret_error = grpc_error(a, ERROR_RESOURCE_EXHAUSTED,
-				       "grpc: received message after decompression larger than max %zu", limit);
+					"grpc: received message after decompression larger than max %zu", limit);
 		return -1;
 	}
 	if (rc == Z_MEM_ERROR)
 		return no_memory(ret_error);
 	if (rc != Z_STREAM_END) {
 		*ret_error = grpc_error(a, ERROR_INTERNAL, "grpc: failed to decompress the message: %s",
-				       bad(rc, &z->in));
+					bad(rc, &z->in));
 		return -1;
 	}
 	*ret_out = (struct str){ out, z->in.total_out };
@@ -155,8 +155,7 @@ int grpc_zip(struct grpc_zip *z, struct arena *a, struct str in, size_t head, st
 	z->out.next_out = (Bytef *)out + head;
 	z->out.avail_out = (uInt)cap;
 	if (deflate(&z->out, Z_FINISH) != Z_STREAM_END) {
-		*ret_error = (struct error){ .code = ERROR_INTERNAL,
-					     .message = STR("grpc: error while compressing") };
+		*ret_error = (struct error){ .code = ERROR_INTERNAL, .message = STR("grpc: error while compressing") };
 		return -1;
 	}
 	*ret_out = (struct str){ out, head + z->out.total_out };

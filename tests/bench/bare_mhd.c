@@ -58,9 +58,8 @@ int main(int argc, char **argv)
 	if (body == NULL || empty == NULL)
 		return 1;
 	MHD_add_response_header(body, "content-type", "application/json");
-	d = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, answer, NULL,
-			     MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&to, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-			     (size_t)POOL, MHD_OPTION_END);
+	d = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, answer, NULL, MHD_OPTION_SOCK_ADDR,
+			     (struct sockaddr *)&to, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL, MHD_OPTION_END);
 	if (d == NULL) {
 		perror("bare_mhd");
 		return 1;

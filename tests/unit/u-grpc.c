@@ -270,8 +270,9 @@ START_TEST(text_must_be_utf8_without_nul)
 	char bytes[34] = "\x12\x20";
 	int at;
 
-	refused(&GET, STR("\x12\x03"
-			  "a\0b"),
+	refused(&GET,
+		STR("\x12\x03"
+		    "a\0b"),
 		ERROR_INVALID_ARGUMENT, FIELD "a NUL byte");
 	refused(&GET, STR("\x12\x02\xc3("), ERROR_INVALID_ARGUMENT, FIELD "invalid UTF-8");
 	refused(&GET, STR("\x12\x03\xed\xa0\x80"), ERROR_INVALID_ARGUMENT, FIELD "invalid UTF-8");
@@ -316,15 +317,15 @@ END_TEST
 START_TEST(broken_bytes_are_internal_errors)
 {
 	static const struct str cases[] = {
-		STR("\x12"),				   /* a key and no value */
-		STR("\x12\x05x"),			   /* cut off */
-		STR("\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), /* a length beyond everything */
+		STR("\x12"),						 /* a key and no value */
+		STR("\x12\x05x"),					 /* cut off */
+		STR("\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),	 /* a length beyond everything */
 		STR("\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), /* a varint of eleven bytes */
-		STR("\x02\x00"),			   /* field 0 */
-		STR("\x0b\x0c"),			   /* groups */
-		STR("\x16"),				   /* wire type 6 */
-		STR("\x11\x00\x00"),			   /* half a fixed64 */
-		STR("\x10\x01"),			   /* the key as a varint */
+		STR("\x02\x00"),					 /* field 0 */
+		STR("\x0b\x0c"),					 /* groups */
+		STR("\x16"),						 /* wire type 6 */
+		STR("\x11\x00\x00"),					 /* half a fixed64 */
+		STR("\x10\x01"),					 /* the key as a varint */
 	};
 	size_t i;
 
