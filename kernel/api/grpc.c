@@ -122,6 +122,26 @@ const struct davit_pair *skin_pairs(struct arena *a, void *entries, size_t n)
 	return pairs;
 }
 
+/* A refusal before any method ran has HTTP's word for a message; what it is about stands in the detail, as Dapr's kit puts it. */
+static struct error refuse(struct arena *a, int code, const char *word, const char *status, const char *why)
+{
+	struct error e = error_new(a, code, NULL, "%s", word);
+	struct error_detail *info = error_detail(a, &e, DETAIL_ERROR_INFO);
+	struct error_pair *pairs = arena_alloc(a, 2 * sizeof(*pairs));
+
+	pairs[0] = (struct error_pair){ STR("http.code"), str_of(status) };
+	pairs[1] = (struct error_pair){ STR("http.error_message"), str_of(why) };
+	info->reason = str_of(word);
+	info->npairs = 2;
+	info->pairs = pairs;
+	return e;
+}
+
+static struct error refuse_token(struct arena *a, const char *why)
+{
+	return refuse(a, ERROR_UNAUTHENTICATED, "Unauthorized", "401", why);
+}
+
 static struct error check_token(const struct api *api, struct grpc_call *c)
 {
 	struct str given = grpc_metadata(c, STR("dapr-api-token"));
@@ -131,11 +151,11 @@ static struct error check_token(const struct api *api, struct grpc_call *c)
 	if (api->token.n == 0)
 		return ERROR_NONE;
 	if (given.p == NULL)
-		return error_new(c->arena, ERROR_UNAUTHENTICATED, NULL, "missing api token in request metadata");
+		return refuse_token(c->arena, "missing api token in request metadata");
 	for (i = 0; i < given.n && i < api->token.n; i++)
 		differ |= (unsigned char)(given.p[i] ^ api->token.p[i]);
 	if (differ)
-		return error_new(c->arena, ERROR_UNAUTHENTICATED, NULL, "authentication error: api token mismatch");
+		return refuse_token(c->arena, "authentication error: api token mismatch");
 	return ERROR_NONE;
 }
 
@@ -158,7 +178,8 @@ static struct error before(void *ctx, struct grpc_call *c)
 	if (is_dapr(c)) {
 		group = group_of(c->method_name);
 		if (!access_grpc(api->access, group < 0 ? NULL : groups[group].group, group < 0 ? NULL : groups[group].version))
-			return error_new(c->arena, ERROR_UNIMPLEMENTED, NULL, "requested endpoint is not available");
+			return refuse(c->arena, ERROR_UNIMPLEMENTED, "Not Implemented", "501",
+				      "requested endpoint is not available");
 	}
 	grpc_on_cancel(c, scope_cancel, &s->scope);
 	return ERROR_NONE;

@@ -2,6 +2,7 @@
 /*
  * What every HTTP call passes, in Dapr's order: clean path, trace, CORS, token, route; then it is counted and logged.
  */
+#include "api/access.h"
 #include "api/api.h"
 #include "api/cors.h"
 #include "api/errors.h"
@@ -52,6 +53,13 @@ static void not_found(struct request *r)
 	struct str id = http_field(r->x, STR("dapr-app-id"));
 	struct error e;
 
+	/* The way to another application is an API as well, which an allow list can hide. */
+	if (!access_http(r->api->access, route_invoke())) {
+		request_field(r, "content-type", STR("text/plain; charset=utf-8"));
+		request_field(r, "x-content-type-options", STR("nosniff"));
+		http_reply(r->x, 404, r->extra, r->nextra, STR("404 page not found\n"));
+		return;
+	}
 	if (id.n > 0)
 		e = error_new(r->arena, ERROR_UNIMPLEMENTED, "ERR_API_UNIMPLEMENTED",
 			      "service invocation is not part of this version of Davit yet");

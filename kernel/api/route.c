@@ -169,3 +169,12 @@ const struct route *route_find(struct request *r, struct str method, struct str 
 	}
 	return NULL;
 }
+
+const struct route *route_invoke(void)
+{
+	size_t i = 0;
+
+	while (strcmp(routes[i].name, "InvokeService") != 0)
+		i++;
+	return &routes[i];
+}

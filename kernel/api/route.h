@@ -29,6 +29,9 @@ struct str route_clean(struct arena *a, struct str path);
  * escape is broken. */
 const struct route *route_find(struct request *r, struct str method, struct str path, int *ret_broken);
 
+/* The one that takes what no other does. */
+const struct route *route_invoke(void);
+
 extern const struct route routes[];
 extern const size_t nroutes;
 #endif

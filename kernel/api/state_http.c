@@ -258,8 +258,14 @@ void state_http_query(struct request *r)
 	struct error e;
 	size_t n, i;
 
-	if (!request_raw_body(r, &body) || !find_store(r, &store))
+	if (!request_raw_body(r, &body))
 		return;
+	e = state_find(r->blocks, r->arena, r->params[0], &store);
+	if (error_is(&e)) {
+		e.details->npairs = 0; /* here Dapr does without the application's id */
+		request_fail(r, &e);
+		return;
+	}
 	metadata = request_metadata(r, &n);
 	e = state_query(r->blocks, &r->scope, store, body, metadata, n, &found);
 	if (error_is(&e)) {

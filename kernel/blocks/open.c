@@ -128,6 +128,10 @@ static struct error add_state(struct blocks *b, struct opened *o, const struct d
 	if (state_key_prefix(b->arena, properties_get(props, n, "keyPrefix"), c->name, b->o.app_id, b->o.name_space,
 			     &store->prefix) < 0)
 		return init_failed(b, c, STR("failed to save lock keyprefix: the metadata field keyPrefix can't contain '||'"));
+	/* A key that is named and empty must not mean no encryption. */
+	if ((primary.n == 0 && component_item(c, "primaryEncryptionKey") != NULL) ||
+	    (secondary.n == 0 && component_item(c, "secondaryEncryptionKey") != NULL))
+		return creation_failed(b, c, "failed to extract encryption key: ", STR("encryption key cannot be empty"));
 	if (primary.n > 0) {
 		store->crypt = state_crypt_new(b->arena, primary, secret_name(c, "primaryEncryptionKey"), secondary,
 					       secret_name(c, "secondaryEncryptionKey"), &why);

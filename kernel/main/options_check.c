@@ -134,6 +134,14 @@ static int check_health(struct options *o, struct str *ret_message)
 	return 0;
 }
 
+/* An IPv6 address may stand in brackets, as it does before a port. */
+static struct str without_brackets(struct arena *a, struct str address)
+{
+	if (address.n > 2 && address.p[0] == '[' && address.p[address.n - 1] == ']')
+		return arena_str(a, (struct str){ address.p + 1, address.n - 2 });
+	return address;
+}
+
 static void listen_addresses(struct arena *a, struct options *o)
 {
 	struct str rest = o->dapr_listen_addresses, part;
@@ -146,8 +154,11 @@ static void listen_addresses(struct arena *a, struct options *o)
 	n = 0;
 	at[0] = STR("");
 	while (str_split(&rest, ',', &part))
-		at[n++] = arena_str(a, str_trim(part));
+		at[n++] = without_brackets(a, arena_str(a, str_trim(part)));
 	o->listen = (struct options_list){ n ? n : 1, at };
+	o->metrics_listen_address = without_brackets(a, o->metrics_listen_address);
+	o->dapr_public_listen_address = without_brackets(a, o->dapr_public_listen_address);
+	o->dapr_internal_grpc_listen_address = without_brackets(a, o->dapr_internal_grpc_listen_address);
 }
 
 /* Numbers whose odd values mean "the default" or "none". */
