@@ -9,6 +9,12 @@ INCLUDEDIR ?= $(PREFIX)/include
 VENV := build/python
 NODE := build/node
 
+# Where the program looks for plugins when there are none beside it; made anew when that is another place than last time.
+PLACE := $(BUILD)/.libdir
+$(shell mkdir -p $(BUILD); echo '$(LIBDIR)' | cmp -s - $(PLACE) || echo '$(LIBDIR)' > $(PLACE))
+$(BUILD)/kernel/main/places.c.o: CPPFLAGS += -DDAVIT_PLUGINS='"$(LIBDIR)/davit/plugins"'
+$(BUILD)/kernel/main/places.c.o: $(PLACE)
+
 .PHONY: run deps install uninstall reproducible
 deps:
 	@packaging/deps.sh build run check bench format

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import yaml
 
-from sidecar import BUILD, Sidecar, component, configuration
+from sidecar import BUILD, DAVITD, Sidecar, component, configuration
 
 MEMORY = component("store", "state.in-memory")
 
@@ -106,8 +106,13 @@ spec:
 def test_anchors_cannot_blow_up(tmp_path):
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
     bomb += "".join("a%d: &a%d [%s]\n" % (i, i, ", ".join(["*a%d" % (i - 1)] * 9)) for i in range(1, 12))
-    code, log = Sidecar(tmp_path / "s", MEMORY + bomb).run()
-    assert code == 1 and "0.yaml" in log
+    s = Sidecar(tmp_path / "s", "apiVersion: dapr.io/v1alpha1\nkind: Component\n" + bomb, expect=None)
+    s.spawn()
+    s.wait_log("0.yaml")
+    with open("/proc/%d/status" % s.process.pid, encoding="ascii") as f:
+        peak = [int(line.split()[1]) for line in f if line.startswith("VmHWM")]
+    assert not peak or peak[0] < 200 * 1024
+    s.stop()
 
 
 # -- values
@@ -246,18 +251,64 @@ def test_denied_component_types(start):
 
 # -- plugins
 
+def installed(folder):
+    """The program in a place of its own, with no plugin beside it."""
+    (folder / "bin").mkdir(parents=True)
+    shutil.copy(DAVITD, folder / "bin/davitd")
+    plugins = folder / "lib/davit/plugins"
+    plugins.mkdir(parents=True)
+    return str(folder / "bin/davitd"), plugins
+
+
+def drop(plugins, kind):
+    shutil.copytree("%s/lib/davit/plugins/%s" % (BUILD, kind), plugins / kind)
+
+
 @pytest.mark.ours
-def test_a_plugin_dropped_into_a_folder_is_found(start, tmp_path):
-    """The same library under another name and type: nothing else of the installation is touched."""
-    plugins = tmp_path / "plugins"
-    kind = sorted(os.listdir(BUILD + "/lib/davit/plugins/state.in-memory"))[-1]
-    source = "%s/lib/davit/plugins/state.in-memory/%s" % (BUILD, kind)
-    env = {"DAVIT_PLUGINS_PATH": str(plugins)}
-    plugins.mkdir()
-    s = Sidecar(tmp_path / "without", MEMORY, env=env)
-    code, _ = s.run()
+def test_a_plugin_dropped_into_the_folder_is_found_at_the_next_start(start, tmp_path):
+    program, plugins = installed(tmp_path / "usr")
+    code, log = Sidecar(tmp_path / "without", MEMORY, program=program).run()
     assert code == 1
-    shutil.copytree(source, plugins / "state.in-memory" / kind)
-    s = start(MEMORY, env=env)
+    assert "state.in-memory" in log
+    drop(plugins, "state.in-memory")
+    s = start(MEMORY, program=program)
     assert s.save("k", 1).status == 204
-    assert "tier=community" in s.get("/v1.0/metadata").json["extended"]["davit.component.store"]
+    assert "davit.component.store" in s.get("/v1.0/metadata").json["extended"]
+
+
+@pytest.mark.ours
+def test_a_folder_of_plugins_is_named_by_flag_or_environment(start, tmp_path):
+    program, _ = installed(tmp_path / "usr")
+    (tmp_path / "more").mkdir()
+    drop(tmp_path / "more", "state.in-memory")
+    for options in ({"flags": {"plugins-path": tmp_path / "more"}}, {"env": {"DAVIT_PLUGINS_PATH": str(tmp_path / "more")}}):
+        assert start(MEMORY, program=program, **options).save("k", 1).status == 204
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("harm", ["manifest gone", "manifest broken", "library cut", "library is text", "library changed", "library gone"])
+def test_a_plugin_that_is_not_whole_is_refused_and_the_others_serve(tmp_path, harm):
+    program, plugins = installed(tmp_path / "usr")
+    drop(plugins, "state.in-memory")
+    drop(plugins, "secretstores.local.env")
+    library, = plugins.glob("state.in-memory/*/*.so")
+    manifest, = plugins.glob("state.in-memory/*/*.json")
+    if harm == "manifest gone":
+        manifest.unlink()
+    elif harm == "manifest broken":
+        manifest.write_text(manifest.read_text()[:-20])
+    elif harm == "library cut":
+        library.write_bytes(library.read_bytes()[:3000])
+    elif harm == "library is text":
+        library.write_text("not a library")
+    elif harm == "library changed":
+        library.write_bytes(library.read_bytes() + b"x")
+    else:
+        library.unlink()
+    code, log = Sidecar(tmp_path / "s", MEMORY, program=program).run()
+    assert code == 1
+    assert "process component store error" in log and "state.in-memory" in log
+    s = Sidecar(tmp_path / "t", component("env", "secretstores.local.env"), program=program)
+    s.start()
+    assert s.get("/v1.0/secrets/env/PATH").status == 200
+    s.stop()

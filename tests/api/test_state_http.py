@@ -369,10 +369,15 @@ def test_another_method_or_route_is_the_fallback(store, method, path):
     assert (r.status, r.code) == (404, "ERR_DIRECT_INVOKE")
 
 
-def test_an_answer_carries_trace_and_length(store, key):
+def test_an_answer_carries_the_trace_it_belongs_to(store, key):
+    trace = uuid.uuid4().hex
+    r = store.get("/v1.0/state/store/" + key, headers={"traceparent": "00-%s-00f067aa0ba902b7-01" % trace})
+    assert r.header("Traceparent").split("-")[1] == trace
+
+
+def test_an_answer_has_length_and_date(store, key):
     store.save(key, 1)
     r = store.read(key)
-    assert r.header("Traceparent")
     assert r.header("Content-Length") == "1"
     assert r.header("Date")
 
