@@ -171,6 +171,62 @@ static int is_authority(struct str s)
 	return 1;
 }
 
+static struct h1_refusal take_host(struct h1_head *h, struct str value, int *hosts)
+{
+	if (++*hosts > 1)
+		return BAD("");
+	if (!is_authority(value))
+		return BAD("malformed Host header");
+	if (h->authority.p == NULL) /* that of an absolute target wins */
+		h->authority = value;
+	return OK;
+}
+
+static struct h1_refusal take_coding(struct h1_head *h, struct str value)
+{
+	if (h->chunked || h->minor == 0)
+		return BAD("");
+	if (!str_ieq(value, STR("chunked")))
+		return (struct h1_refusal){ 501, "Unsupported transfer encoding" };
+	h->chunked = 1;
+	return OK;
+}
+
+static void take_connection(struct h1_head *h, struct str value)
+{
+	if (has_word(value, STR("close")))
+		h->keep_alive = -1;
+	else if (h->minor == 0 && !h->keep_alive && has_word(value, STR("keep-alive")))
+		h->keep_alive = 1;
+}
+
+static struct h1_refusal take_field(struct h1_head *h, const struct http_field *f, int *hosts, int *lengths)
+{
+	switch (f->name.n) { /* most fields are told by their length */
+	case 4:
+		return str_is(f->name, "host") ? take_host(h, f->value, hosts) : OK;
+	case 6:
+		if (!str_is(f->name, "expect"))
+			return OK;
+		if (!str_ieq(f->value, STR("100-continue")))
+			return (struct h1_refusal){ 417, "" };
+		h->expects = h->minor > 0;
+		return OK;
+	case 10:
+		if (str_is(f->name, "connection"))
+			take_connection(h, f->value);
+		return OK;
+	case 14:
+		if (!str_is(f->name, "content-length"))
+			return OK;
+		return (*lengths)++ ? BAD("") : parse_length(f->value, &h->content_length);
+	case 17:
+		return str_is(f->name, "transfer-encoding") ? take_coding(h, f->value) : OK;
+	default:
+		return OK;
+	}
+}
+
 /* What the fields say about this message and its connection. */
 static struct h1_refusal interpret(struct h1_head *h)
 {
@@ -178,53 +234,8 @@ static struct h1_refusal interpret(struct h1_head *h)
 	int hosts = 0, lengths = 0;
 	const struct http_field *f;
 
-	for (f = h->fields; f < h->fields + h->nfields && !refusal.status; f++) {
-		switch (f->name.n) { /* most fields are told by their length */
-		case 4:
-			if (str_is(f->name, "host")) {
-				if (++hosts > 1)
-					return BAD("");
-				if (!is_authority(f->value))
-					return BAD("malformed Host header");
-				if (h->authority.p == NULL) /* that of an absolute target wins */
-					h->authority = f->value;
-			}
-			break;
-		case 6:
-			if (str_is(f->name, "expect")) {
-				if (!str_ieq(f->value, STR("100-continue")))
-					return (struct h1_refusal){ 417, "" };
-				h->expects = h->minor > 0;
-			}
-			break;
-		case 10:
-			if (str_is(f->name, "connection")) {
-				if (has_word(f->value, STR("close")))
-					h->keep_alive = -1;
-				else if (h->minor == 0 && !h->keep_alive && has_word(f->value, STR("keep-alive")))
-					h->keep_alive = 1;
-			}
-			break;
-		case 14:
-			if (str_is(f->name, "content-length")) {
-				if (lengths++)
-					return BAD("");
-				refusal = parse_length(f->value, &h->content_length);
-			}
-			break;
-		case 17:
-			if (str_is(f->name, "transfer-encoding")) {
-				if (h->chunked || h->minor == 0)
-					return BAD("");
-				if (!str_ieq(f->value, STR("chunked")))
-					return (struct h1_refusal){ 501, "Unsupported transfer encoding" };
-				h->chunked = 1;
-			}
-			break;
-		default:
-			break;
-		}
-	}
+	for (f = h->fields; f < h->fields + h->nfields && !refusal.status; f++)
+		refusal = take_field(h, f, &hosts, &lengths);
 	if (refusal.status)
 		return refusal;
 	if (hosts == 0 && h->minor > 0 && !str_is(h->method, "CONNECT"))
