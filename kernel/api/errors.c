@@ -39,11 +39,18 @@ static void put_field(struct buf *b, const char *name, struct str value, int fir
 	jstream_put_html(b, value);
 }
 
+static struct str domain_of(const struct error_detail *d)
+{
+	return d->domain.p ? d->domain : STR("dapr.io");
+}
+
 static void put_info(struct buf *b, const struct error_detail *d)
 {
 	size_t i;
 
-	buf_lit(b, "{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\"domain\":\"dapr.io\",\"metadata\":");
+	buf_lit(b, "{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\"");
+	put_field(b, "domain", domain_of(d), 0);
+	buf_lit(b, ",\"metadata\":");
 	if (d->npairs == 0)
 		buf_lit(b, "null");
 	for (i = 0; i < d->npairs; i++) {
@@ -124,14 +131,15 @@ static char *text(struct arena *a, struct str s)
 	return (char *)arena_str(a, s).p;
 }
 
-static Google__Protobuf__Any *pack_info(struct arena *a, struct str reason, const struct error_pair *pairs, size_t n)
+static Google__Protobuf__Any *pack_info(struct arena *a, struct str reason, struct str domain,
+					const struct error_pair *pairs, size_t n)
 {
 	Google__Rpc__ErrorInfo m = GOOGLE__RPC__ERROR_INFO__INIT;
 	Google__Rpc__ErrorInfo__MetadataEntry *entries = arena_alloc(a, sizeof(*entries) * (n + 1));
 	size_t i;
 
 	m.reason = text(a, reason);
-	m.domain = (char *)"dapr.io";
+	m.domain = text(a, domain);
 	m.metadata = arena_alloc(a, sizeof(*m.metadata) * (n + 1));
 	m.n_metadata = n;
 	for (i = 0; i < n; i++) {
@@ -173,7 +181,7 @@ static Google__Protobuf__Any *pack_detail(struct arena *a, const struct error_de
 	case DETAIL_ERROR_INFO:
 		break;
 	}
-	return pack_info(a, d->reason, d->pairs, d->pairs_http_only ? 0 : d->npairs);
+	return pack_info(a, d->reason, domain_of(d), d->pairs, d->pairs_http_only ? 0 : d->npairs);
 }
 
 struct str errors_grpc(struct arena *a, const struct error *e)
@@ -193,7 +201,7 @@ struct str errors_grpc(struct arena *a, const struct error *e)
 	for (d = e->details; d != NULL; d = d->next)
 		status.details[status.n_details++] = pack_detail(a, d);
 	if (e->info_on_grpc)
-		status.details[status.n_details++] = pack_info(a, str_of(errors_code(e)), NULL, 0);
+		status.details[status.n_details++] = pack_info(a, str_of(errors_code(e)), STR("dapr.io"), NULL, 0);
 	n = google__rpc__status__get_packed_size(&status);
 	packed = arena_alloc(a, n);
 	google__rpc__status__pack(&status, packed);

@@ -25,7 +25,7 @@ struct error_pair {
 struct error_detail {
 	struct error_detail *next;
 	enum error_detail_kind kind;
-	struct str reason;		      /* ERROR_INFO; its domain is always dapr.io */
+	struct str reason, domain;	      /* ERROR_INFO; no domain: dapr.io */
 	struct str type, name, owner, about;  /* RESOURCE_INFO: type, name, owner, description; HELP: name = url, about;
 						 BAD_REQUEST: name = field, about */
 	size_t npairs;			      /* ERROR_INFO metadata */
@@ -42,6 +42,7 @@ struct error {
 	const char *reason; /* a plugin's reason word, such as "ETAG_MISMATCH"; NULL: none */
 	struct str message;
 	struct error_detail *details;
+	const struct error *grpc; /* what gRPC is told instead; NULL: the same */
 };
 
 #define ERROR_NONE ((struct error){ .code = ERROR_OK })

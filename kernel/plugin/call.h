@@ -25,6 +25,7 @@ struct answer {
 	const char *reason; /* a plugin's word, or NULL */
 	struct str message; /* "" when there is none */
 	struct record *records;
+	const struct error *error; /* of a component in another process: what it said, as it said it; NULL: nothing */
 };
 
 /* From a fiber. `in` and all it points to must live in the scope's arena (or longer than the call). */

@@ -24,6 +24,8 @@ struct instance {
 	struct davit_open in;
 	struct lane *lane; /* NULL: on the loops */
 	int nselves;	   /* 1, or one a loop */
+	uint32_t features;
+	uint64_t max_ops;
 	void *selves[];
 };
 
@@ -55,6 +57,16 @@ struct str instance_name(const struct instance *i)
 struct davit_instance *instance_handle(struct instance *i)
 {
 	return &i->head;
+}
+
+uint32_t instance_features(const struct instance *i)
+{
+	return i->features;
+}
+
+uint64_t instance_max_ops(const struct instance *i)
+{
+	return i->max_ops;
 }
 
 void instance_log(struct davit_instance *head, int32_t level, const char *text, size_t n)
@@ -165,6 +177,16 @@ static struct answer call_here(struct instance *i, davit_op *op, const void *in,
 	return call_instance(&s, i, op, in);
 }
 
+/* What the first one says of itself holds for all: the others are opened when it has. */
+static void take_opened(struct instance *i, int loop, const struct davit_opened *o)
+{
+	i->selves[i->nselves > 1 ? loop : 0] = o->self;
+	if (loop != 0)
+		return;
+	i->features = o->features;
+	i->max_ops = o->max_ops;
+}
+
 static struct error open_here(struct instance *i, int loop, struct arena *a)
 {
 	const struct davit_component *c = &i->o.type->component;
@@ -182,7 +204,7 @@ static struct error open_here(struct instance *i, int loop, struct arena *a)
 		return error_new(a, got.status, NULL, STR_FMT, STR_ARG(got.message.n ? got.message : STR("it failed to open")));
 	for (r = got.records; r != NULL; r = r->next)
 		if (r->kind == davit_opened_kind)
-			i->selves[i->nselves > 1 ? loop : 0] = ((struct davit_opened *)r->data)->self;
+			take_opened(i, loop, r->data);
 	return ERROR_NONE;
 }
 

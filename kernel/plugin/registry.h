@@ -25,6 +25,7 @@ struct component_type {
 	struct davit_component component;
 	void *ops; /* struct davit_state_ops …, by component.block; kernel-sized */
 	int loaded;
+	void *adapter; /* of a type that a room of the kernel offers itself: what that knows of it; NULL: a plugin */
 };
 
 /*

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 
-ROOMS = ("base loop tls http grpc proto telemetry plugin resources cel policy app mesh "
+ROOMS = ("base loop tls http grpc proto telemetry plugin pluggable resources cel policy app mesh "
          "blocks actors jobs workflow api main").split()
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]')
 LICENCE = "SPDX-License-Identifier: Apache-2.0"

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * For rooms of the kernel that offer components themselves, with the tables that a plugin has (kernel/pluggable): what they
+ * may know of a call beyond the plugin line. Only for operations that run on a loop, on its own thread.
+ */
+#ifndef PLUGIN_ADAPTER_H
+#define PLUGIN_ADAPTER_H
+#include <davit/plugin.h>
+
+#include "base/error.h"
+
+struct instance;
+
+struct arena *call_arena(struct davit_call *call); /* lives as long as the call's records */
+int64_t call_deadline_ns(const struct davit_call *call); /* steady clock; 0: none */
+/* What struct answer shall have as its error, in the call's arena. The operation still fails by davit_fail(). */
+void call_explain(struct davit_call *call, const struct error *e);
+
+static inline struct instance *instance_of(struct davit_instance *handle)
+{
+	return (struct instance *)handle; /* its first member */
+}
+#endif
