@@ -21,23 +21,24 @@ static const struct {
 	{ DAVIT_STATE_PARTITION_KEY, STR("PARTITION_KEY") },
 };
 
-static void read_capabilities(struct arena *a, const struct component_type *t, struct metadata_component *c)
+static void read_capabilities(struct arena *a, const struct opened *o, struct metadata_component *c)
 {
 	const uint32_t actor = DAVIT_STATE_ETAG | DAVIT_STATE_TRANSACTIONAL;
 	struct str *list = arena_alloc(a, sizeof(*list) * 8);
-	const struct davit_state_ops *state = t->ops;
-	const struct davit_secrets_ops *secrets = t->ops;
+	const struct component_type *t = o->type;
+	uint32_t features = instance_features(o->instance);
 	size_t i;
 
 	c->capabilities = list;
-	if (t->component.block == DAVIT_BLOCK_SECRETS && (secrets->features & DAVIT_SECRETS_MULTIPLE))
+	if (t->component.block == DAVIT_BLOCK_SECRETS && ((features | ((const struct davit_secrets_ops *)t->ops)->features) & DAVIT_SECRETS_MULTIPLE))
 		list[c->ncapabilities++] = STR("MULTIPLE_KEY_VALUES_PER_SECRET");
 	if (t->component.block != DAVIT_BLOCK_STATE)
 		return;
+	features |= ((const struct davit_state_ops *)t->ops)->features;
 	for (i = 0; i < sizeof(state_capabilities) / sizeof(state_capabilities[0]); i++)
-		if (state->features & state_capabilities[i].bit)
+		if (features & state_capabilities[i].bit)
 			list[c->ncapabilities++] = state_capabilities[i].name;
-	if ((state->features & actor) == actor)
+	if ((features & actor) == actor)
 		list[c->ncapabilities++] = STR("ACTOR");
 }
 
@@ -60,7 +61,7 @@ static void read_components(struct arena *a, const struct blocks *b, struct meta
 		c->name = o->resource->name;
 		c->type = o->resource->type;
 		c->version = o->resource->version;
-		read_capabilities(a, o->type, c);
+		read_capabilities(a, o, c);
 		m->ncomponents++;
 		extended[m->nextended++] = (struct error_pair){
 			arena_printf(a, "davit.component." STR_FMT, STR_ARG(o->resource->name)),
