@@ -23,7 +23,6 @@ struct instance {
 	struct instance_options o;
 	struct davit_open in;
 	struct lane *lane; /* NULL: on the loops */
-	uint32_t features; /* beyond its table's, as open() said */
 	int nselves;	   /* 1, or one a loop */
 	uint32_t features;
 	uint64_t max_ops;
@@ -53,11 +52,6 @@ const struct component_type *instance_type(const struct instance *i)
 struct str instance_name(const struct instance *i)
 {
 	return i->o.name;
-}
-
-uint32_t instance_features(const struct instance *i)
-{
-	return i->features;
 }
 
 struct davit_instance *instance_handle(struct instance *i)
