@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make run`: the sidecar beside the sample application, without a terminal."""
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from sidecar import BUILD, SLOW
+
+pytestmark = pytest.mark.ours
+RUN = [sys.executable, "packaging/run/run.py", "--build", BUILD]
+
+
+def test_it_takes_the_tour_and_ends():
+    p = subprocess.run(RUN + ["--once"], capture_output=True, text=True, timeout=60 * SLOW, check=False, stdin=subprocess.DEVNULL)
+    assert p.returncode == 0, p.stdout + p.stderr
+    for part in ("(ETag ", "refused: 409 ERR_STATE_SAVE", "transaction", "cart is gone", "db-password has 17 letters",
+                 "statestore (state.sqlite/v1)", "both have ended well"):
+        assert part in p.stdout, part
+    assert "not for your eyes" not in p.stdout
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
+def test_it_stays_until_ctrl_c(tmp_path, sig):
+    with open(tmp_path / "out", "w+", encoding="utf-8") as out:
+        p = subprocess.Popen(RUN, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=dict(os.environ, TMPDIR=str(tmp_path)))
+        end = time.monotonic() + 60 * SLOW
+        while "gRPC on" not in (tmp_path / "out").read_text():
+            assert p.poll() is None and time.monotonic() < end, (tmp_path / "out").read_text()
+            time.sleep(0.1)
+        text = (tmp_path / "out").read_text()
+        app = re.search(r"curl (http://127\.0\.0\.1:\d+/orders/42)", text).group(1)
+        with urllib.request.urlopen(app, timeout=10) as r:
+            assert b'"amount":' in r.read().replace(b" ", b"")
+        sidecar = int(re.search(r"process (\d+)", text).group(1))
+        p.send_signal(sig)
+        assert p.wait(30 * SLOW) == 0, (tmp_path / "out").read_text()
+    assert not os.path.exists("/proc/%d" % sidecar)
+    assert not [d for d in os.listdir(tmp_path) if d.startswith("davit-run-")]
