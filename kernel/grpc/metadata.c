@@ -71,18 +71,22 @@ struct str grpc_metadata(const struct grpc_call *c, struct str key)
 	return http_field(c->x, key);
 }
 
-struct str grpc_metadata_bin(struct grpc_call *c, struct str key)
+struct str grpc_bin(struct arena *a, struct str text)
 {
-	struct str text = http_field(c->x, key);
 	ptrdiff_t n;
 	char *p;
 
 	if (text.p == NULL || (n = base64_decode(text, NULL)) < 0)
 		return STR_NONE;
-	p = arena_alloc(c->arena, (size_t)n + 1);
+	p = arena_alloc(a, (size_t)n + 1);
 	base64_decode(text, p);
 	p[n] = '\0';
 	return (struct str){ p, (size_t)n };
+}
+
+struct str grpc_metadata_bin(struct grpc_call *c, struct str key)
+{
+	return grpc_bin(c->arena, http_field(c->x, key));
 }
 
 static void add(struct arena *a, struct http_field **fields, size_t *n, size_t *cap, struct http_field field)

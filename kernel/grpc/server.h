@@ -91,6 +91,7 @@ void grpc_release(struct grpc_options *o); /* frees the table, when no call is l
 
 struct str grpc_metadata(const struct grpc_call *c, struct str key); /* p == NULL: none. As sent, "-bin" still base64 */
 struct str grpc_metadata_bin(struct grpc_call *c, struct str key);   /* decoded, p == NULL: none or broken */
+struct str grpc_bin(struct arena *a, struct str text); /* a "-bin" value decoded, in the arena; the same */
 /* Adds to the response's header block or trailers, in the call's arena; a "-bin" name gets its base64. */
 void grpc_header(struct grpc_call *c, struct str name, struct str value);
 void grpc_trailer(struct grpc_call *c, struct str name, struct str value);
