@@ -19,12 +19,20 @@ struct lane {
 	char name[16];
 };
 
+static _Thread_local int is_worker;
+
+int lane_self(void)
+{
+	return is_worker;
+}
+
 static void *worker_main(void *arg)
 {
 	struct lane *l = arg;
 	struct lane_job *j;
 	int number;
 
+	is_worker = 1;
 	pthread_setname_np(pthread_self(), l->name);
 	pthread_mutex_lock(&l->lock);
 	number = l->started++;

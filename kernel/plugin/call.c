@@ -6,8 +6,6 @@
  */
 #include "plugin/call.h"
 
-#include <errno.h>
-#include <sched.h>
 #include <stdatomic.h>
 
 #include "base/banned.h"
@@ -16,14 +14,15 @@
 #include "loop/fiber.h"
 #include "loop/lane.h"
 #include "loop/loop.h"
+#include "plugin/adapter.h"
 #include "plugin/host.h"
 #include "plugin/instance.h"
+#include "plugin/notify.h"
 #include "plugin/records.h"
 
 #define LOG_SCOPE "davit.plugin"
 
 enum phase { RUNNING, DONE, ABANDONED };
-enum cancel_phase { CANCEL_NONE, CANCEL_SET, CANCEL_RUNNING, CANCEL_OVER };
 
 struct call {
 	struct davit_call head;
@@ -41,13 +40,10 @@ struct call {
 	const char *reason;
 	struct str message;
 	struct record *records, **records_end;
+	const struct error *error;
 	struct lane_job job;
 	struct loop_task task;
-	/* Cancelling: set by the plugin, run by whoever cancels. */
-	_Atomic int cancel_phase;
-	void (*cancel_fn)(void *arg);
-	void *cancel_arg;
-	_Atomic(void *) cancel_thread; /* errno's address names the thread that runs cancel_fn */
+	struct notify cancel; /* set by the plugin, run by whoever cancels */
 };
 
 static atomic_llong late;
@@ -80,17 +76,6 @@ static void wake_waiter(struct loop_task *t)
 	let_go(c);
 }
 
-/* No cancel function starts any more; one that runs elsewhere has ended. */
-static void end_cancelling(struct call *c)
-{
-	int was = atomic_exchange(&c->cancel_phase, CANCEL_OVER);
-
-	if (was != CANCEL_RUNNING || c->cancel_thread == (void *)&errno)
-		return;
-	while (c->cancel_thread != NULL)
-		sched_yield();
-}
-
 void call_done(struct davit_call *head, davit_status status)
 {
 	struct call *c = call_of(head);
@@ -101,7 +86,7 @@ void call_done(struct davit_call *head, davit_status status)
 			  STR_ARG(instance_name(c->instance)));
 		return;
 	}
-	end_cancelling(c);
+	notify_end(&c->cancel);
 	if (status < DAVIT_OK || status > DAVIT_UNAUTHENTICATED)
 		status = DAVIT_INTERNAL;
 	was = RUNNING;
@@ -170,6 +155,21 @@ void call_fail(struct davit_call *head, davit_status status, const char *reason,
 	c->reason = reason ? copy + n + 1 : NULL;
 }
 
+struct arena *call_arena(struct davit_call *head)
+{
+	return call_of(head)->arena;
+}
+
+int64_t call_deadline_ns(const struct davit_call *head)
+{
+	return ((const struct call *)head)->deadline_ns;
+}
+
+void call_explain(struct davit_call *head, const struct error *e)
+{
+	call_of(head)->error = e;
+}
+
 int64_t call_remaining_ms(const struct davit_call *head)
 {
 	const struct call *c = (const struct call *)head;
@@ -191,42 +191,38 @@ void *call_alloc(struct davit_call *head, size_t n)
 	return arena_try(call_of(head)->arena, n);
 }
 
-/* Runs the cancel function if it is this caller who gets it. */
-static void run_cancel(struct call *c)
-{
-	int was = CANCEL_SET;
-
-	c->cancel_thread = (void *)&errno;
-	if (!atomic_compare_exchange_strong(&c->cancel_phase, &was, CANCEL_RUNNING)) {
-		c->cancel_thread = NULL;
-		return;
-	}
-	c->cancel_fn(c->cancel_arg);
-	c->cancel_thread = NULL;
-}
-
 int32_t call_on_cancel(struct davit_call *head, void (*fn)(void *arg), void *arg)
 {
 	struct call *c = call_of(head);
-	int was = CANCEL_NONE;
 
 	if (fn == NULL) {
-		end_cancelling(c);
+		notify_end(&c->cancel);
 		return 0;
 	}
-	c->cancel_fn = fn;
-	c->cancel_arg = arg;
-	if (!atomic_compare_exchange_strong(&c->cancel_phase, &was, CANCEL_SET))
+	if (notify_set(&c->cancel, fn, arg) < 0)
 		return -1;
 	if (c->cancelled)
-		run_cancel(c);
+		notify_once(&c->cancel);
 	return 0;
+}
+
+/* Only a long call has to be careful with what it emits. */
+int64_t call_credit(struct davit_call *head)
+{
+	(void)head;
+	return INT64_MAX;
+}
+
+int32_t call_on_credit(struct davit_call *head, void (*fn)(void *arg), void *arg)
+{
+	(void)head, (void)fn, (void)arg;
+	return -1;
 }
 
 static void cancel(struct call *c)
 {
 	c->cancelled = 1;
-	run_cancel(c);
+	notify_once(&c->cancel);
 }
 
 void scope_cancel(void *arg)
@@ -327,7 +323,7 @@ static struct answer wait_for(struct scope *s, struct call *c)
 			return a;
 	}
 	leave_scope(c);
-	a = (struct answer){ c->status, c->reason, c->message, c->records };
+	a = (struct answer){ c->status, c->reason, c->message, c->records, c->error };
 	if (arena_try_defer(s->arena, drop_arena, c->arena) < 0) {
 		arena_unref(c->arena);
 		return (struct answer){ .status = DAVIT_EXHAUSTED, .message = STR("out of memory") };

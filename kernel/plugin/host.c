@@ -17,4 +17,6 @@ const struct davit_host host_table = {
 	.log = instance_log,
 	.count = instance_count,
 	.service = instance_service,
+	.credit = call_credit,
+	.on_credit = call_on_credit,
 };

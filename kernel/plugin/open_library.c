@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plugin/open_library.h"
 
+#include <davit/pubsub.h>
 #include <davit/secrets.h>
 #include <davit/state.h>
 #include <dlfcn.h>
@@ -22,6 +23,7 @@ static const struct {
 	size_t size;
 } blocks[] = {
 	{ DAVIT_BLOCK_STATE, davit_state_ops_kind, "state", sizeof(struct davit_state_ops) },
+	{ DAVIT_BLOCK_PUBSUB, davit_pubsub_ops_kind, "pubsub", sizeof(struct davit_pubsub_ops) },
 	{ DAVIT_BLOCK_SECRETS, davit_secrets_ops_kind, "secretstores", sizeof(struct davit_secrets_ops) },
 };
 

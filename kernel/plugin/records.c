@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plugin/records.h"
 
+#include <davit/pubsub.h>
 #include <davit/secrets.h>
 #include <davit/state.h>
 
@@ -29,6 +30,16 @@ static const struct part secret_item[] = {
 	PART(STR, davit_secret_item, value),
 	{ FORM_END, 0 },
 };
+static const struct part publish_result[] = {
+	PART(STR, davit_publish_result, entry_id),
+	PART(STR, davit_publish_result, error),
+	{ FORM_END, 0 },
+};
+static const struct part message[] = {
+	PART(STR, davit_message, topic),	PART(BYTES, davit_message, data),
+	PART(STR, davit_message, content_type), PART(STR, davit_message, order),
+	PART(PAIRS, davit_message, metadata),	{ FORM_END, 0 },
+};
 static const struct part opened[] = { { FORM_END, 0 } };
 
 static const struct {
@@ -39,6 +50,8 @@ static const struct {
 	{ davit_state_item_kind, sizeof(struct davit_state_item), state_item },
 	{ davit_state_page_kind, sizeof(struct davit_state_page), state_page },
 	{ davit_secret_item_kind, sizeof(struct davit_secret_item), secret_item },
+	{ davit_publish_result_kind, sizeof(struct davit_publish_result), publish_result },
+	{ davit_message_kind, sizeof(struct davit_message), message },
 	{ davit_opened_kind, sizeof(struct davit_opened), opened },
 };
 

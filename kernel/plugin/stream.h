@@ -45,14 +45,14 @@ struct stream_sink {
 
 struct stream_options {
 	struct instance *instance;
-	davit_op *op;	  /* the long call: ops->subscribe */
-	davit_op *settle; /* takes struct davit_settle; NULL: the component does not want to know */
-	const void *in;	  /* of op; it and all it points to live in arena */
+	davit_op *op;	     /* the long call: ops->subscribe */
+	davit_op *settle;    /* takes struct davit_settle; NULL: the component does not want to know */
+	const void *in;	     /* of op; it and all it points to live in arena */
 	struct arena *arena; /* the stream holds a reference until its end */
-	uint32_t kind;	  /* of the messages: davit_message_kind. Their third word is the token */
-	size_t order_at;  /* offset of the message's davit_str that says which must not overtake each other; 0: none */
-	int in_order;	  /* the sink gets a message only when its predecessor of the same order is settled */
-	uint64_t credit;  /* the same that `in` says; 1 to STREAM_CREDIT_MOST */
+	uint32_t kind;	     /* of the messages: davit_message_kind. Their third word is the token */
+	size_t order_at; /* offset of the message's davit_str that says which must not overtake each other; 0: none */
+	int in_order;	 /* the sink gets a message only when its predecessor of the same order is settled */
+	uint64_t credit; /* the same that `in` says; 1 to STREAM_CREDIT_MOST */
 	const struct stream_sink *sink;
 	void *ctx;
 };

@@ -47,11 +47,12 @@ enum {
 
 /* davit_pubsub_ops.features. */
 enum {
-	DAVIT_PUBSUB_TTL = 1u << 0,		       /* honours ttl_s: else an envelope carries the expiration */
-	DAVIT_PUBSUB_WILDCARDS = 1u << 1,	       /* a subscription's topic may be a pattern */
-	DAVIT_PUBSUB_BULK = 1u << 2,		       /* bulk_publish is one request to the broker */
-	DAVIT_PUBSUB_BULK_SUBSCRIBE_IMMEDIATE = 1u << 3, /* never wait for a batch to fill: the broker gives one at a time */
-	DAVIT_PUBSUB_DURABLE = 1u << 4		       /* what was published outlives both ends; RETRY is given again */
+	DAVIT_PUBSUB_TTL = 1u << 0,	  /* honours ttl_s: else an envelope carries the expiration */
+	DAVIT_PUBSUB_WILDCARDS = 1u << 1, /* a subscription's topic may be a pattern */
+	DAVIT_PUBSUB_BULK = 1u << 2,	  /* bulk_publish is one request to the broker */
+	DAVIT_PUBSUB_BULK_SUBSCRIBE_IMMEDIATE =
+		1u << 3,	       /* never wait for a batch to fill: the broker gives one at a time */
+	DAVIT_PUBSUB_DURABLE = 1u << 4 /* what was published outlives both ends; RETRY is given again */
 };
 
 /* publish, and an entry of bulk_publish. */
@@ -91,8 +92,8 @@ struct davit_subscribe {
 	struct davit_str topic;
 	const struct davit_pair *metadata; /* of the subscription */
 	uint64_t nmetadata;
-	uint64_t credit;    /* messages that may be unsettled at once, at least 1 */
-	uint64_t bulk;	    /* messages that the application takes at once, a hint for fetching; 0: one by one */
+	uint64_t credit; /* messages that may be unsettled at once, at least 1 */
+	uint64_t bulk;	 /* messages that the application takes at once, a hint for fetching; 0: one by one */
 };
 
 /* Emitted when nothing has arrived yet but the subscription stands. */
@@ -140,10 +141,12 @@ struct davit_pubsub_ops {
 };
 
 /* A component of this block; a table of another block does not compile. */
-#define DAVIT_PUBSUB(type_, version_, ops_, ...) { \
-	.size = (uint32_t)sizeof(struct davit_component), .kind = davit_component_kind, \
-	.block = DAVIT_BLOCK_PUBSUB, \
-	.type = type_, .version = version_, .ops = 1 ? (ops_) : (const struct davit_pubsub_ops *)NULL, __VA_ARGS__ }
+#define DAVIT_PUBSUB(type_, version_, ops_, ...) \
+	{ \
+		.size = (uint32_t)sizeof(struct davit_component), .kind = davit_component_kind, \
+		.block = DAVIT_BLOCK_PUBSUB, .type = type_, .version = version_, \
+		.ops = 1 ? (ops_) : (const struct davit_pubsub_ops *)NULL, __VA_ARGS__ \
+	}
 
 static inline davit_status davit_emit_message(struct davit_call *call, const struct davit_message *message)
 {

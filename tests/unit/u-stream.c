@@ -1,0 +1,790 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Long calls, with components made here: one feeds from the operation itself, on a fiber or a worker of its own, another
+ * from a thread of its own. What the plugin is told is written down, token by token.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "loop/fiber.h"
+#include "loop/loop.h"
+#include "plugin/instance.h"
+#include "plugin/stream.h"
+
+#include <check.h> /* last: it has a macro fail, which is a name of the plugin line */
+
+#define MOST 20000
+#define SECONDS(n) (clock_ns() + (n)*INT64_C(1000000000))
+
+static _Atomic int fail_at; /* this allocation of the loop's thread fails; 0: none */
+
+/* In place of base/mem.c, so that the n-th allocation can fail. */
+void *mem_alloc(size_t n)
+{
+	return fail_at > 0 && loop_self() != NULL && --fail_at == 0 ? NULL : malloc(n ? n : 1);
+}
+
+void *mem_zalloc(size_t n)
+{
+	void *p = mem_alloc(n);
+
+	return p ? memset(p, 0, n) : NULL;
+}
+
+void *mem_resize(void *p, size_t n)
+{
+	return realloc(p, n ? n : 1);
+}
+
+char *mem_dup(const void *p, size_t n)
+{
+	char *q = mem_alloc(n + 1);
+
+	if (q != NULL) {
+		memcpy(q, p, n);
+		q[n] = '\0';
+	}
+	return q;
+}
+
+void mem_free(void *p)
+{
+	free(p);
+}
+
+/* ---- The plugin ---- */
+
+enum feed { FEED_INSIDE, FEED_THREAD, FEED_NOTHING, FEED_FAILS, FEED_NEVER_STANDS, FEED_DEAF, FEED_ENDS };
+
+static struct plugin {
+	enum feed feed;
+	int n;	     /* messages to emit */
+	int norders; /* message i has the order i % norders; 0: none */
+	struct davit_call *call;
+	pthread_t thread;
+	_Atomic int emitted, refused, cancelled, credit_calls, released, ended;
+	_Atomic int busy_answers;   /* this many settles are answered EXHAUSTED */
+	_Atomic int outcomes[MOST]; /* 1 + outcome; 0: not settled */
+	_Atomic int twice, settles, go;
+} plugin;
+
+static void count_release(void *arg)
+{
+	(void)arg;
+	plugin.released++;
+}
+
+static davit_status emit_one(struct davit_call *call, int i)
+{
+	char text[32], order[16];
+	struct davit_message m = DAVIT_INIT(davit_message, .token = (uint64_t)i, .topic = davit_str("orders"));
+	davit_status status;
+
+	snprintf(text, sizeof(text), "message %d", i);
+	m.data = (struct davit_bytes){ text, strlen(text) };
+	if (plugin.norders > 0) {
+		snprintf(order, sizeof(order), "%d", i % plugin.norders);
+		m.order = davit_str(order);
+	}
+	status = davit_emit_message(call, &m);
+	if (status == DAVIT_OK)
+		plugin.emitted++;
+	return status;
+}
+
+static void feed(struct davit_call *call)
+{
+	int i;
+
+	for (i = 0; i < plugin.n && !davit_cancelled(call); i++)
+		if (emit_one(call, i) != DAVIT_OK)
+			break;
+}
+
+static void there_is_credit(void *arg)
+{
+	struct plugin *p = arg;
+
+	p->credit_calls++;
+	p->go = 1;
+}
+
+static void *feed_from_thread(void *arg)
+{
+	struct davit_call *call = arg;
+	davit_status status;
+	int i = 0;
+
+	while (i < plugin.n) {
+		plugin.go = 0;
+		status = emit_one(call, i);
+		if (status == DAVIT_OK) {
+			i++;
+			continue;
+		}
+		if (status != DAVIT_EXHAUSTED)
+			break;
+		plugin.refused++;
+		while (!plugin.go && !davit_cancelled(call))
+			usleep(200);
+	}
+	while (!davit_cancelled(call))
+		usleep(200);
+	davit_done(call, DAVIT_OK);
+	return NULL;
+}
+
+static void was_cancelled(void *arg)
+{
+	struct davit_call *call = arg;
+
+	plugin.cancelled++;
+	if (plugin.feed == FEED_NOTHING)
+		davit_done(call, DAVIT_OK);
+}
+
+static davit_status subscribe(void *self, struct davit_call *call, const struct davit_subscribe *in)
+{
+	(void)self;
+	if (!davit_str_is(in->topic, "orders"))
+		return davit_fail(call, DAVIT_INVALID_ARGUMENT, NULL, "the topic is lost");
+	plugin.call = call;
+	davit_on_cancel(call, was_cancelled, call);
+	switch (plugin.feed) {
+	case FEED_INSIDE:
+		davit_emit_subscribed(call);
+		feed(call);
+		return DAVIT_OK;
+	case FEED_THREAD:
+		davit_on_credit(call, there_is_credit, &plugin);
+		if (pthread_create(&plugin.thread, NULL, feed_from_thread, call) != 0)
+			abort();
+		return DAVIT_PENDING;
+	case FEED_FAILS: return davit_fail(call, DAVIT_PERMISSION_DENIED, NULL, "no entry for '%s'", in->topic.p);
+	case FEED_NEVER_STANDS:
+		while (!davit_cancelled(call))
+			usleep(1000);
+		return DAVIT_CANCELLED;
+	case FEED_ENDS: feed(call); return davit_fail(call, DAVIT_UNAVAILABLE, NULL, "the broker has gone");
+	case FEED_NOTHING:
+	case FEED_DEAF: break;
+	}
+	return DAVIT_PENDING;
+}
+
+static davit_status settle(void *self, struct davit_call *call, const struct davit_settle *in)
+{
+	uint64_t i;
+
+	(void)self;
+	plugin.settles++;
+	if (plugin.busy_answers > 0) {
+		plugin.busy_answers--;
+		return davit_fail(call, DAVIT_EXHAUSTED, NULL, "later");
+	}
+	for (i = 0; i < in->ntokens; i++)
+		if (atomic_exchange(&plugin.outcomes[in->tokens[i]], 1 + in->outcome) != 0)
+			plugin.twice++;
+	return DAVIT_OK;
+}
+
+static davit_status open_plugin(void *none, struct davit_call *call, const struct davit_open *in)
+{
+	(void)none, (void)in;
+	return davit_emit_self(call, &plugin);
+}
+
+static davit_status close_plugin(void *self, struct davit_call *call, const void *none)
+{
+	(void)self, (void)call, (void)none;
+	return DAVIT_OK;
+}
+
+static const struct davit_pubsub_ops ops = DAVIT_INIT(davit_pubsub_ops, .subscribe = subscribe, .settle = settle);
+static const struct davit_component on_loop = DAVIT_PUBSUB("pubsub.test", "v1", &ops, .flags = DAVIT_LOOP,
+							   .open = open_plugin, .close = close_plugin);
+static const struct davit_component on_worker = DAVIT_PUBSUB("pubsub.test", "v1", &ops, .open = open_plugin,
+							     .close = close_plugin);
+static const struct davit_component on_serial = DAVIT_PUBSUB("pubsub.test", "v1", &ops, .flags = DAVIT_SERIAL,
+							     .open = open_plugin, .close = close_plugin);
+
+/* ---- The kernel's side ---- */
+
+static struct owner {
+	int settle_at_once, outcome;
+	struct stream_message *held[MOST];
+	int nheld, seen, ended, wrong;
+	int last[64]; /* by order: the message last seen */
+	davit_status status;
+	char text[128];
+} owner;
+
+static struct loop *loop;
+static struct instance *instance;
+static struct stream *stream;
+static struct arena *arena;
+
+static int number_of(const struct stream_message *m)
+{
+	return (int)((const struct davit_message *)m->record)->token;
+}
+
+static void message(void *ctx, struct stream_message *m)
+{
+	const struct davit_message *record = m->record;
+	char text[32];
+	int i = number_of(m), order = plugin.norders > 0 ? i % plugin.norders : 0;
+
+	(void)ctx;
+	owner.seen++;
+	snprintf(text, sizeof(text), "message %d", i);
+	if (record->data.n != strlen(text) || memcmp(record->data.p, text, record->data.n) != 0 || fiber_self() != NULL)
+		owner.wrong++;
+	if (i <= owner.last[order])
+		owner.wrong++;
+	owner.last[order] = i;
+	if (owner.settle_at_once)
+		stream_settle(m, owner.outcome);
+	else
+		owner.held[owner.nheld++] = m;
+}
+
+static void ended(void *ctx, davit_status status, struct str text)
+{
+	(void)ctx;
+	owner.ended++;
+	owner.status = status;
+	snprintf(owner.text, sizeof(owner.text), STR_FMT, STR_ARG(text));
+}
+
+static const struct stream_sink sink = { message, ended };
+
+/* Runs fn on a fiber of the loop and waits for its end. */
+struct errand {
+	void (*fn)(void);
+	uv_sem_t over;
+};
+
+static void run_errand(void *arg)
+{
+	struct errand *e = arg;
+
+	e->fn();
+	uv_sem_post(&e->over);
+}
+
+static void start_errand(void *arg)
+{
+	if (fiber_start(loop, run_errand, arg) < 0)
+		abort();
+}
+
+static void on_fiber(void (*fn)(void))
+{
+	struct errand e = { .fn = fn };
+
+	uv_sem_init(&e.over, 0);
+	loop_call(loop, start_errand, &e);
+	uv_sem_wait(&e.over);
+	uv_sem_destroy(&e.over);
+}
+
+static const struct davit_component *wanted;
+
+static void open_instance(void)
+{
+	static struct manifest_component about;
+	static struct component_type type;
+	static struct loop *loops[1];
+	struct error e = ERROR_NONE;
+	struct instance_options o = { .type = &type, .name = STR("bus"), .app_id = STR("app"), .name_space = STR("") };
+
+	about = (struct manifest_component){ .type = STR("pubsub.test"), .version = STR("v1"), .block = STR("pubsub") };
+	type = (struct component_type){ .about = &about, .component = *wanted, .ops = (void *)&ops, .loaded = 1 };
+	loops[0] = loop;
+	o.loops = loops;
+	o.nloops = 1;
+	instance = instance_open(arena, &o, &e);
+}
+
+static void close_instance(void)
+{
+	instance_close(instance, 2000);
+}
+
+static void set_up(const struct davit_component *c, enum feed how, int n)
+{
+	int i;
+
+	memset(&plugin, 0, sizeof(plugin));
+	memset(&owner, 0, sizeof(owner));
+	for (i = 0; i < 64; i++)
+		owner.last[i] = -1;
+	plugin.feed = how;
+	plugin.n = n;
+	wanted = c;
+	arena = arena_new();
+	loop = loop_new(0);
+	ck_assert_int_eq(loop_start(loop), 0);
+	on_fiber(open_instance);
+	ck_assert_ptr_nonnull(instance);
+}
+
+static void tear_down(void)
+{
+	on_fiber(close_instance);
+	loop_stop(loop);
+	loop_join(loop);
+	loop_free(loop);
+	arena_unref(arena);
+	arena_drop_stock();
+	ck_assert_int_eq(plugin.twice, 0);
+}
+
+static uint64_t credit = 10;
+static int in_order, no_settle;
+static int64_t start_ns;
+static struct error error;
+
+static void start(void)
+{
+	static struct davit_subscribe in;
+	struct stream_options o = { .instance = instance,
+				    .op = (davit_op *)(void *)subscribe,
+				    .in = &in,
+				    .arena = arena,
+				    .kind = davit_message_kind,
+				    .order_at = offsetof(struct davit_message, order),
+				    .in_order = in_order,
+				    .credit = credit,
+				    .sink = &sink };
+
+	in = (struct davit_subscribe)DAVIT_INIT(davit_subscribe, .topic = davit_str("orders"), .credit = credit);
+	o.settle = no_settle ? NULL : (davit_op *)(void *)settle;
+	error = ERROR_NONE;
+	stream = stream_start(&o, start_ns, arena, &error);
+}
+
+static int drain_ms = 1000, end_ms = 2000, closed;
+
+static void close_stream(void)
+{
+	closed = stream_close(stream, drain_ms, end_ms);
+}
+
+static void settle_first(void) /* of what is held */
+{
+	struct stream_message *m = owner.held[0];
+
+	memmove(owner.held, owner.held + 1, sizeof(owner.held[0]) * (size_t)--owner.nheld);
+	stream_settle(m, owner.outcome);
+}
+
+static void settle_held(void)
+{
+	int i, n = owner.nheld;
+
+	owner.nheld = 0;
+	for (i = 0; i < n; i++)
+		stream_settle(owner.held[i], owner.outcome);
+}
+
+static int settled(int outcome)
+{
+	int i, n = 0;
+
+	for (i = 0; i < MOST; i++)
+		n += plugin.outcomes[i] == 1 + outcome;
+	return n;
+}
+
+static int reached(_Atomic int *what, int n)
+{
+	int64_t until = SECONDS(10);
+
+	while (*what < n && clock_ns() < until)
+		usleep(500);
+	return *what;
+}
+
+static void eventually_settled(int outcome, int n)
+{
+	int64_t until = SECONDS(10);
+
+	while (settled(outcome) < n && clock_ns() < until)
+		usleep(500);
+	ck_assert_int_eq(settled(outcome), n);
+}
+
+static int seen_now;
+static void read_seen(void)
+{
+	seen_now = owner.seen;
+}
+
+/* How many the sink has seen once that has stood still for a moment. */
+static int seen(void)
+{
+	int before = -1;
+
+	for (on_fiber(read_seen); seen_now != before; on_fiber(read_seen)) {
+		before = seen_now;
+		usleep(30000);
+	}
+	return seen_now;
+}
+
+/* ---- The tests ---- */
+
+static const struct {
+	const struct davit_component *component;
+	enum feed feed;
+} ways[] = {
+	{ &on_loop, FEED_INSIDE },   { &on_worker, FEED_INSIDE }, { &on_loop, FEED_THREAD },
+	{ &on_worker, FEED_THREAD }, { &on_serial, FEED_THREAD },
+};
+
+START_TEST(all_arrive_and_are_settled_once)
+{
+	set_up(ways[_i].component, ways[_i].feed, 5000);
+	owner.settle_at_once = 1;
+	on_fiber(start);
+	ck_assert_ptr_nonnull(stream);
+	eventually_settled(DAVIT_SETTLE_OK, 5000);
+	on_fiber(close_stream);
+	ck_assert_int_eq(closed, 0);
+	ck_assert_int_eq(owner.seen, 5000);
+	ck_assert_int_eq(owner.wrong, 0);
+	if (plugin.feed == FEED_THREAD)
+		pthread_join(plugin.thread, NULL);
+	tear_down();
+}
+END_TEST
+
+START_TEST(credit_bounds_what_is_in_flight)
+{
+	int i;
+
+	set_up(ways[_i].component, ways[_i].feed, 100);
+	on_fiber(start);
+	ck_assert_int_eq(reached(&plugin.emitted, 10), 10);
+	ck_assert_int_eq(seen(), 10);
+	ck_assert_int_eq(plugin.emitted, 10);
+	if (plugin.feed == FEED_THREAD) {
+		ck_assert_int_ge(reached(&plugin.refused, 1), 1);
+		ck_assert_int_eq(plugin.credit_calls, 0);
+	}
+	for (i = 0; i < 5; i++)
+		on_fiber(settle_first);
+	ck_assert_int_eq(reached(&plugin.emitted, 15), 15);
+	ck_assert_int_eq(seen(), 15);
+	while (settled(DAVIT_SETTLE_OK) < 100 && owner.seen <= 100) {
+		on_fiber(settle_held);
+		usleep(500);
+	}
+	if (plugin.feed == FEED_THREAD)
+		ck_assert_int_gt(plugin.credit_calls, 0);
+	on_fiber(close_stream);
+	ck_assert_int_eq(closed, 0);
+	ck_assert_int_eq(owner.wrong, 0);
+	if (plugin.feed == FEED_THREAD)
+		pthread_join(plugin.thread, NULL);
+	tear_down();
+}
+END_TEST
+
+START_TEST(closing_frees_whoever_waits_for_credit)
+{
+	set_up(ways[_i].component, ways[_i].feed, 100);
+	on_fiber(start);
+	ck_assert_int_eq(reached(&plugin.emitted, 10), 10);
+	ck_assert_int_eq(seen(), 10);
+	drain_ms = 50;
+	on_fiber(close_stream);
+	ck_assert_int_eq(closed, 0);
+	ck_assert_int_eq(plugin.emitted, 10);
+	ck_assert_int_eq(settled(DAVIT_SETTLE_RETRY), 10);
+	on_fiber(settle_held); /* too late, and only frees */
+	ck_assert_int_eq(settled(DAVIT_SETTLE_RETRY), 10);
+	if (plugin.feed == FEED_THREAD)
+		pthread_join(plugin.thread, NULL);
+	drain_ms = 1000;
+	tear_down();
+}
+END_TEST
+
+static void stop_stream(void)
+{
+	stream_stop(stream);
+	stream_stop(stream);
+}
+
+START_TEST(what_is_held_at_the_stop_stays_the_owners)
+{
+	set_up(&on_worker, FEED_INSIDE, 100);
+	plugin.norders = 2;
+	in_order = 1;
+	on_fiber(start);
+	ck_assert_int_eq(reached(&plugin.emitted, 10), 10);
+	ck_assert_int_eq(seen(), 2); /* one of each order, eight wait behind them */
+	on_fiber(stop_stream);
+	eventually_settled(DAVIT_SETTLE_RETRY, 8);
+	ck_assert_int_eq(plugin.cancelled, 1);
+	on_fiber(settle_held);
+	eventually_settled(DAVIT_SETTLE_OK, 2);
+	on_fiber(close_stream);
+	ck_assert_int_eq(closed, 0);
+	ck_assert_int_eq(owner.ended, 0);
+	in_order = 0;
+	tear_down();
+}
+END_TEST
+
+START_TEST(messages_of_an_order_come_one_by_one)
+{
+	int i;
+
+	set_up(&on_loop, FEED_THREAD, 9);
+	plugin.norders = 3;
+	in_order = 1;
+	on_fiber(start);
+	ck_assert_int_eq(reached(&plugin.emitted, 9), 9);
+	ck_assert_int_eq(seen(), 3);
+	for (i = 0; i < 3; i++) {
+		ck_assert_int_eq(number_of(owner.held[0]), 3 * i);
+		on_fiber(settle_first);	       /* of order 0 */
+		owner.held[3] = owner.held[2]; /* the new one is last: to the front */
+		ck_assert_int_eq(seen(), i < 2 ? 4 + i : 5);
+		if (i < 2) {
+			struct stream_message *m = owner.held[2];
+
+			owner.held[2] = owner.held[1];
+			owner.held[1] = owner.held[0];
+			owner.held[0] = m;
+		}
+	}
+	owner.outcome = DAVIT_SETTLE_RETRY;
+	on_fiber(settle_held); /* 1 and 2, and with them 4, 7, 5, 8 */
+	eventually_settled(DAVIT_SETTLE_RETRY, 6);
+	ck_assert_int_eq(settled(DAVIT_SETTLE_OK), 3);
+	on_fiber(close_stream);
+	ck_assert_int_eq(closed, 0);
+	ck_assert_int_eq(owner.wrong, 0);
+	pthread_join(plugin.thread, NULL);
+	in_order = 0;
+	tear_down();
+}
+END_TEST
+
+START_TEST(an_order_goes_on_where_retry_means_nothing)
+{
+	set_up(&on_loop, FEED_THREAD, 100);
+	plugin.norders = 1;
+	in_order = no_settle = 1;
+	owner.settle_at_once = 1;
+	owner.outcome = DAVIT_SETTLE_RETRY;
+	on_fiber(start);
+	ck_assert_int_eq(reached(&plugin.emitted, 100), 100);
+	ck_assert_int_eq(seen(), 100);
+	on_fiber(close_stream);
+	ck_assert_int_eq(closed, 0);
+	ck_assert_int_eq(plugin.settles, 0);
+	pthread_join(plugin.thread, NULL);
+	in_order = no_settle = 0;
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_refused_settle_is_tried_again)
+{
+	set_up(&on_worker, FEED_INSIDE, 50);
+	plugin.busy_answers = 3;
+	owner.settle_at_once = 1;
+	owner.outcome = DAVIT_SETTLE_DROP;
+	on_fiber(start);
+	eventually_settled(DAVIT_SETTLE_DROP, 50);
+	on_fiber(close_stream);
+	ck_assert_int_eq(closed, 0);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_failed_start_says_why)
+{
+	set_up(_i == 0 ? &on_loop : _i == 1 ? &on_worker : &on_serial, FEED_FAILS, 0);
+	on_fiber(start);
+	ck_assert_ptr_null(stream);
+	ck_assert_int_eq(error.code, ERROR_PERMISSION_DENIED);
+	ck_assert_str_eq(error.message.p, "no entry for 'orders'");
+	ck_assert_int_eq(owner.ended, 0);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_start_has_a_deadline)
+{
+	set_up(&on_worker, FEED_NEVER_STANDS, 0);
+	start_ns = clock_ns() + 50 * INT64_C(1000000);
+	on_fiber(start);
+	start_ns = 0;
+	ck_assert_ptr_null(stream);
+	ck_assert_int_eq(error.code, ERROR_DEADLINE_EXCEEDED);
+	ck_assert_int_eq(plugin.cancelled, 1);
+	ck_assert_int_eq((int)stream_left(), 0);
+	tear_down();
+}
+END_TEST
+
+START_TEST(the_end_of_a_subscription_is_told)
+{
+	set_up(&on_worker, FEED_ENDS, 7);
+	on_fiber(start);
+	ck_assert_ptr_nonnull(stream);
+	ck_assert_int_eq(seen(), 7);
+	ck_assert_int_eq(owner.ended, 1);
+	ck_assert_int_eq(owner.status, DAVIT_UNAVAILABLE);
+	ck_assert_str_eq(owner.text, "the broker has gone");
+	on_fiber(settle_held); /* as ever */
+	eventually_settled(DAVIT_SETTLE_OK, 7);
+	on_fiber(close_stream);
+	ck_assert_int_eq(closed, 0);
+	ck_assert_int_eq(owner.ended, 1);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_plugin_may_end_in_its_cancel_function)
+{
+	set_up(&on_loop, FEED_NOTHING, 0);
+	on_fiber(start);
+	on_fiber(close_stream);
+	ck_assert_int_eq(closed, 0);
+	ck_assert_int_eq(plugin.cancelled, 1);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_deaf_plugin_is_left)
+{
+	set_up(&on_loop, FEED_DEAF, 0);
+	on_fiber(start);
+	end_ms = 50;
+	on_fiber(close_stream);
+	end_ms = 2000;
+	ck_assert_int_eq(closed, -1);
+	ck_assert_int_eq((int)stream_left(), 1);
+	ck_assert_int_eq(emit_one(plugin.call, 1), DAVIT_CANCELLED);
+	davit_done(plugin.call, DAVIT_OK); /* late, and still safe */
+	tear_down();
+}
+END_TEST
+
+static void emit_owned_and_wrong(void)
+{
+	struct davit_message m = DAVIT_INIT(davit_message, .data = { "message 3", 9 }, .token = 3);
+	struct davit_publish_result other = DAVIT_INIT(davit_publish_result, .status = 1);
+
+	ck_assert_int_eq(davit_emit_owned(plugin.call, &m, count_release, NULL), DAVIT_OK);
+	ck_assert_int_eq(plugin.released, 0);
+	ck_assert_int_eq(davit_emit_owned(plugin.call, &other, count_release, NULL), DAVIT_INVALID_ARGUMENT);
+	ck_assert_int_eq(plugin.released, 1);
+	ck_assert_int_eq(davit_credit(plugin.call), 9);
+	ck_assert_ptr_nonnull(davit_alloc(plugin.call, 10000));
+	ck_assert(davit_remaining_ms(plugin.call) == INT64_MAX);
+}
+
+static void emit_cancelled(void)
+{
+	struct davit_message m = DAVIT_INIT(davit_message, .token = 4);
+
+	stream_stop(stream);
+	ck_assert_int_eq(davit_emit_owned(plugin.call, &m, count_release, NULL), DAVIT_CANCELLED);
+	ck_assert_int_eq(plugin.released, 3);
+	davit_done(plugin.call, DAVIT_OK);
+}
+
+START_TEST(what_is_handed_over_is_released_once)
+{
+	set_up(&on_loop, FEED_DEAF, 0);
+	owner.settle_at_once = 1;
+	on_fiber(start);
+	on_fiber(emit_owned_and_wrong);
+	eventually_settled(DAVIT_SETTLE_OK, 1);
+	on_fiber(read_seen);
+	ck_assert_int_eq(plugin.released, 2);
+	on_fiber(emit_cancelled);
+	on_fiber(close_stream);
+	ck_assert_int_eq(closed, 0);
+	ck_assert_int_eq(owner.wrong, 0);
+	tear_down();
+}
+END_TEST
+
+START_TEST(without_memory_nothing_is_half_done)
+{
+	int n, failures = 0;
+
+	set_up(&on_worker, FEED_INSIDE, 40);
+	owner.settle_at_once = 1;
+	plugin.norders = 4;
+	in_order = 1;
+	for (n = 1; n < 40; n++) {
+		int i;
+
+		memset(plugin.outcomes, 0, sizeof(plugin.outcomes));
+		for (i = 0; i < 64; i++)
+			owner.last[i] = -1;
+		fail_at = n;
+		on_fiber(start);
+		if (stream == NULL) {
+			fail_at = 0;
+			failures++;
+			ck_assert_int_eq(error.code, ERROR_RESOURCE_EXHAUSTED);
+			continue;
+		}
+		for (i = 0; i < 20000 && settled(DAVIT_SETTLE_OK) + settled(DAVIT_SETTLE_RETRY) < 40; i++)
+			usleep(500);
+		fail_at = 0;
+		ck_assert_int_eq(settled(DAVIT_SETTLE_OK) + settled(DAVIT_SETTLE_RETRY), 40);
+		on_fiber(close_stream);
+		ck_assert_int_eq(closed, 0);
+	}
+	ck_assert_int_gt(failures, 0);
+	in_order = 0;
+	tear_down();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("stream");
+	TCase *t = tcase_create("all");
+	SRunner *r;
+	int failed;
+
+	tcase_set_timeout(t, 60);
+	tcase_add_loop_test(t, all_arrive_and_are_settled_once, 0, 5);
+	tcase_add_loop_test(t, credit_bounds_what_is_in_flight, 0, 5);
+	tcase_add_loop_test(t, closing_frees_whoever_waits_for_credit, 0, 5);
+	tcase_add_test(t, what_is_held_at_the_stop_stays_the_owners);
+	tcase_add_test(t, messages_of_an_order_come_one_by_one);
+	tcase_add_test(t, an_order_goes_on_where_retry_means_nothing);
+	tcase_add_test(t, a_refused_settle_is_tried_again);
+	tcase_add_loop_test(t, a_failed_start_says_why, 0, 3);
+	tcase_add_test(t, a_start_has_a_deadline);
+	tcase_add_test(t, the_end_of_a_subscription_is_told);
+	tcase_add_test(t, a_plugin_may_end_in_its_cancel_function);
+	tcase_add_test(t, a_deaf_plugin_is_left);
+	tcase_add_test(t, what_is_handed_over_is_released_once);
+	tcase_add_test(t, without_memory_nothing_is_half_done);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}
