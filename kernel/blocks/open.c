@@ -65,7 +65,8 @@ static int reads_secrets(const struct component *c)
 {
 	size_t i;
 
-	for (i = 0; i < c->nitems; i++)
+	/* Of no store at all: its value stays empty, and opening says what is missing. */
+	for (i = 0; i < c->nitems && c->secret_store.n > 0; i++)
 		if (c->items[i].secret.name.n > 0)
 			return 1;
 	return 0;

@@ -57,6 +57,10 @@ static int open_tcp(struct servers *s, const struct role *role, const struct opt
 		*ret_message = STR("too many listen addresses");
 		return -1;
 	}
+	if (port < 0 || port > 65535) {
+		*ret_message = arena_printf(a, "listen tcp: address %d: invalid port", port);
+		return -1;
+	}
 	return keep(s, http_listen_tcp(&settings_, s->loops, s->nloops, address.p, port, a, ret_message));
 }
 
@@ -164,7 +168,7 @@ int servers_open(struct servers *s, const struct options *o, struct api *api, st
 {
 	if (open_metrics(s, o, api, a, ret_message) < 0 || open_apis(s, o, api, a, ret_message) < 0)
 		return -1;
-	if (o->number.public_port >= 0) {
+	if (o->dapr_public_port.n > 0) {
 		if (open_tcp(s, &public_api, o, api, o->dapr_public_listen_address, o->number.public_port, a, ret_message) < 0) {
 			*ret_message = arena_printf(a, "failed to start public HTTP server: " STR_FMT, STR_ARG(*ret_message));
 			return -1;
