@@ -203,13 +203,13 @@ static void input(struct connection *c)
 	ssize_t used = 0;
 	size_t n;
 
-	connection_drop(c, data.n);
 	while (data.n > 0 && used >= 0) {
 		if (h2_frames_next(h, data, &n) < 0)
 			break;
 		used = nghttp2_session_mem_recv(h->session, (const uint8_t *)data.p, n);
 		data = str_from(data, n);
 	}
+	connection_drop(c, connection_peek(c).n);
 	if (used < 0)
 		broken(h, (int)used);
 	h2_start_calls(h);

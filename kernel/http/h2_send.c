@@ -279,6 +279,12 @@ static int send_data(nghttp2_session *session, nghttp2_frame *f, const uint8_t *
 	return 0;
 }
 
+static int is_clients_fault(uint32_t code)
+{
+	return code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_STREAM_CLOSED || code == NGHTTP2_FLOW_CONTROL_ERROR ||
+	       code == NGHTTP2_FRAME_SIZE_ERROR;
+}
+
 /*
  * All of the reply has left. A client that still sends its request may end it, for a while, as over HTTP/1; what comes
  * is of no use, though, and an endless one is told so.
@@ -288,6 +294,8 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *f, void 
 	struct h2 *h = user;
 	struct h2_call *m;
 
+	if (f->hd.type == NGHTTP2_RST_STREAM && is_clients_fault(f->rst_stream.error_code))
+		h2_spend(h, 1); /* malformed streams cost us as much as those that the client resets itself */
 	if (!(f->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
 	    (f->hd.type != NGHTTP2_DATA && f->hd.type != NGHTTP2_HEADERS))
 		return 0;
