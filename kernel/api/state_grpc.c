@@ -12,6 +12,12 @@ static struct error find(struct grpc_call *c, const char *name, struct state_sto
 	return state_find(skin_of(c)->blocks, c->arena, skin_text(name), ret_store);
 }
 
+/* A block may have other words for gRPC's clients. */
+static struct error told(struct error e)
+{
+	return e.grpc != NULL ? *e.grpc : e;
+}
+
 static struct str concurrency_word(int v)
 {
 	return v == DAPR__PROTO__COMMON__V1__STATE_OPTIONS__STATE_CONCURRENCY__CONCURRENCY_FIRST_WRITE  ? STR("first-write")
@@ -88,7 +94,7 @@ static struct error get(struct grpc_call *c, const void *request, const Protobuf
 	e = state_get(s->blocks, &s->scope, store, skin_text(in->key), consistency_word(in->consistency),
 		      skin_pairs(c->arena, in->metadata, in->n_metadata), in->n_metadata, &v);
 	if (error_is(&e))
-		return e;
+		return told(e);
 	dapr__proto__runtime__v1__get_state_response__init(out);
 	out->data = (ProtobufCBinaryData){ v.value.n, (uint8_t *)v.value.p };
 	if (v.etag.p != NULL)
@@ -145,7 +151,7 @@ static struct error bulk_get(struct grpc_call *c, const void *request, const Pro
 	e = state_bulk_get(s->blocks, &s->scope, store, keys, in->n_keys, in->parallelism,
 			   skin_pairs(c->arena, in->metadata, in->n_metadata), in->n_metadata, &values);
 	if (error_is(&e))
-		return e;
+		return told(e);
 	dapr__proto__runtime__v1__get_bulk_state_response__init(out);
 	out->items = arena_alloc(c->arena, sizeof(*out->items) * (in->n_keys + 1));
 	out->n_items = in->n_keys;
@@ -178,7 +184,7 @@ static struct error save(struct grpc_call *c, const void *request, const Protobu
 		}
 	}
 	*ret_reply = skin_empty;
-	return state_save(s->blocks, &s->scope, store, items, in->n_states);
+	return told(state_save(s->blocks, &s->scope, store, items, in->n_states));
 }
 
 static struct error delete_one(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply)
@@ -197,7 +203,7 @@ static struct error delete_one(struct grpc_call *c, const void *request, const P
 	item.metadata = skin_pairs(c->arena, in->metadata, in->n_metadata);
 	item.nmetadata = in->n_metadata;
 	*ret_reply = skin_empty;
-	return state_delete(s->blocks, &s->scope, store, &item);
+	return told(state_delete(s->blocks, &s->scope, store, &item));
 }
 
 static struct error delete_bulk(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply)
@@ -214,7 +220,7 @@ static struct error delete_bulk(struct grpc_call *c, const void *request, const 
 	for (i = 0; i < in->n_states; i++)
 		read_item(c->arena, in->states[i], &items[i]);
 	*ret_reply = skin_empty;
-	return state_bulk_delete(s->blocks, &s->scope, store, items, in->n_states);
+	return told(state_bulk_delete(s->blocks, &s->scope, store, items, in->n_states));
 }
 
 static struct error transact(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply)

@@ -9,6 +9,7 @@
 #include <davit/state.h>
 
 #include "base/map.h"
+#include "pluggable/pluggable.h"
 #include "plugin/instance.h"
 #include "resources/configuration.h"
 #include "resources/load.h"
@@ -20,6 +21,7 @@ struct state_store {
 	struct str name;
 	struct instance *instance;
 	const struct davit_state_ops *ops;
+	uint32_t features; /* of the component's table and of this instance */
 	struct str prefix; /* put before each key, "||" included; "" none */
 	struct state_crypt *crypt; /* NULL: values are kept as they come */
 };
@@ -42,6 +44,7 @@ struct opened {
 struct blocks_options {
 	struct str app_id, name_space, pod_name;
 	struct registry *registry;
+	struct pluggable *pluggable; /* NULL: no components of other processes */
 	const struct configuration *configuration;
 	const struct resources *resources;
 	struct metrics *metrics;

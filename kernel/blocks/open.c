@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/banned.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "blocks/blocks.h"
@@ -126,6 +127,7 @@ static struct error add_state(struct blocks *b, struct opened *o, const struct d
 	store->name = c->name;
 	store->instance = o->instance;
 	store->ops = o->type->ops;
+	store->features = store->ops->features | instance_features(o->instance);
 	if (state_key_prefix(b->arena, properties_get(props, n, "keyPrefix"), c->name, b->o.app_id, b->o.name_space,
 			     &store->prefix) < 0)
 		return init_failed(b, c, STR("failed to save lock keyprefix: the metadata field keyPrefix can't contain '||'"));
@@ -161,9 +163,14 @@ static struct error add_secrets(struct blocks *b, struct opened *o)
 static struct error find_type(struct blocks *b, const struct component *c, struct component_type **ret_type)
 {
 	struct component_type *t = NULL;
-	struct str why;
+	struct str why, socket;
 
 	t = registry_find(b->o.registry, c->type, c->version, b->arena, &why);
+	if (t == NULL) {
+		t = pluggable_find(b->o.pluggable, c->type, c->version, clock_ns() + c->init_timeout, b->arena, &socket);
+		if (t == NULL && socket.n > 0)
+			why = arena_printf(b->arena, STR_FMT "; " STR_FMT, STR_ARG(why), STR_ARG(socket));
+	}
 	if (t == NULL)
 		return creation_failed(b, c, "",
 				       arena_printf(b->arena, "couldn't find %s " STR_FMT "/" STR_FMT ": " STR_FMT, called(c->type),

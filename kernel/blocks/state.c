@@ -92,11 +92,15 @@ static struct error delete_failed(struct scope *s, const struct answer *got, str
 		   : state_error_plain(s->arena, "ERR_STATE_DELETE", text);
 }
 
-static struct error transaction_failed(struct scope *s, struct str why)
+static struct error transaction_failed(struct scope *s, const struct answer *got, struct str why)
 {
-	/* Always Internal and 500, even for an ETag: so does Dapr. */
-	return state_error_plain(s->arena, "ERR_STATE_TRANSACTION",
-				 arena_printf(s->arena, "error while executing state transaction: " STR_FMT, STR_ARG(why)));
+	struct str text = arena_printf(s->arena, "error while executing state transaction: " STR_FMT, STR_ARG(why));
+	struct error e = state_error_plain(s->arena, "ERR_STATE_TRANSACTION", text);
+
+	/* Always 500, even for an ETag or one of its own errors: so does Dapr. */
+	if (got != NULL)
+		e.code = state_error_code(got);
+	return e;
 }
 
 /* One bulk call, or one call after another: the first failure that is not an ETag's wins, as Dapr reports them. */
@@ -205,7 +209,7 @@ struct error state_bulk_delete(struct blocks *b, struct scope *s, struct state_s
 
 struct error state_can_transact(const struct state_store *store, struct arena *a)
 {
-	if (store->ops->multi == NULL || !(store->ops->features & DAVIT_STATE_TRANSACTIONAL))
+	if (store->ops->multi == NULL || !(store->features & DAVIT_STATE_TRANSACTIONAL))
 		return state_error_no_transactions(a, store->name);
 	return ERROR_NONE;
 }
@@ -222,7 +226,17 @@ static struct error make_op(struct scope *s, struct state_store *store, const st
 	else
 		e = state_request_key(s->arena, store, &step->item, "ERR_STATE_TRANSACTION", &op->del);
 	*ret_op = op;
-	return is_own(&e, "ERR_STATE_TRANSACTION") ? transaction_failed(s, e.message) : e;
+	return is_own(&e, "ERR_STATE_TRANSACTION") ? transaction_failed(s, NULL, e.message) : e;
+}
+
+static size_t most_ops(const struct answer *got)
+{
+	const struct record *r;
+
+	for (r = got->records; r != NULL; r = r->next)
+		if (r->kind == davit_state_page_kind)
+			return (size_t)((const struct davit_state_page *)r->data)->count;
+	return 0;
 }
 
 struct error state_transact(struct blocks *b, struct scope *s, struct state_store *store, const struct state_step *steps,
@@ -247,10 +261,12 @@ struct error state_transact(struct blocks *b, struct scope *s, struct state_stor
 	*in = (struct davit_state_multi)DAVIT_INIT(davit_state_multi, .ops = ops, .nops = n, .metadata = metadata,
 						   .nmetadata = nmetadata);
 	got = call_instance(s, store->instance, OP(store->ops->multi), in);
+	if (got.reason != NULL && strcmp(got.reason, "TOO_MANY_OPS") == 0)
+		return state_error_too_many(s->arena, store->name, n, most_ops(&got));
 	count(b, store, STR("transaction"), got.status == DAVIT_OK, began);
 	if (got.status == DAVIT_OK)
 		return ERROR_NONE;
-	return transaction_failed(s, state_error_text(s->arena, &got));
+	return transaction_failed(s, &got, state_error_text(s->arena, &got));
 }
 
 static struct error take_results(struct scope *s, struct state_store *store, const struct answer *got,
@@ -273,14 +289,28 @@ static struct error take_results(struct scope *s, struct state_store *store, con
 		} else if (r->kind == davit_state_item_kind) {
 			struct error e = state_request_value(s->arena, store,
 							     state_key_short((struct str){ item->key.p, item->key.n }), item,
-							     &values[n++]);
+							     &values[n]);
 			if (error_is(&e))
 				return e;
+			if (item->status != DAVIT_OK)
+				values[n].error = (struct str){ item->error.p, item->error.n };
+			n++;
 		}
 	}
 	found->values = values;
 	found->n = n;
 	return ERROR_NONE;
+}
+
+static struct error query_failed(struct scope *s, const struct state_store *store, const struct answer *got)
+{
+	struct error e;
+
+	if (got->error != NULL && got->error->http != 0) /* as Dapr lets its own errors pass, here alone as they are */
+		return *got->error;
+	e = state_error_query_failed(s->arena, store->name, state_error_text(s->arena, got));
+	e.code = state_error_code(got);
+	return e;
 }
 
 struct error state_query(struct blocks *b, struct scope *s, struct state_store *store, struct str query,
@@ -292,7 +322,7 @@ struct error state_query(struct blocks *b, struct scope *s, struct state_store *
 	struct answer got;
 	struct error e;
 
-	if (store->ops->query == NULL || !(store->ops->features & DAVIT_STATE_QUERY))
+	if (store->ops->query == NULL) /* whatever its features say, as Dapr */
 		return state_error_no_query(s->arena, store->name);
 	if (store->crypt != NULL)
 		return state_error_query_failed(s->arena, store->name, STR("cannot query encrypted store"));
@@ -304,7 +334,7 @@ struct error state_query(struct blocks *b, struct scope *s, struct state_store *
 	got = call_instance(s, store->instance, OP(store->ops->query), in);
 	count(b, store, STR("query"), got.status == DAVIT_OK, began);
 	if (got.status != DAVIT_OK)
-		return state_error_query_failed(s->arena, store->name, state_error_text(s->arena, &got));
+		return query_failed(s, store, &got);
 	e = take_results(s, store, &got, &found);
 	if (error_is(&e))
 		return state_error_query_failed(s->arena, store->name, e.message);

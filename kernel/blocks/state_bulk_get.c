@@ -142,5 +142,7 @@ struct error state_bulk_get(struct blocks *b, struct scope *s, struct state_stor
 	metrics_state_done(b->o.metrics, store->name, STR("bulk_get"), got.status == DAVIT_OK, clock_ns() - began);
 	if (got.status == DAVIT_OK)
 		return ERROR_NONE;
-	return state_error_of(s->arena, &got, "ERR_STATE_BULK_GET", state_error_text(s->arena, &got));
+	e = state_error_of(s->arena, &got, "ERR_STATE_BULK_GET", state_error_text(s->arena, &got));
+	e.grpc = got.error; /* this one Dapr hands to gRPC clients as it came */
+	return e;
 }

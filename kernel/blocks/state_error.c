@@ -146,20 +146,28 @@ struct str state_error_text(struct arena *a, const struct answer *got)
 	return got->message.n ? arena_printf(a, "%s: " STR_FMT, prefix, STR_ARG(got->message)) : str_of(prefix);
 }
 
+int32_t state_error_code(const struct answer *got)
+{
+	if (got->error == NULL && (got->status == DAVIT_CANCELLED || got->status == DAVIT_DEADLINE_EXCEEDED ||
+				   got->status == DAVIT_EXHAUSTED || got->status == DAVIT_UNAVAILABLE))
+		return got->status;
+	return ERROR_INTERNAL;
+}
+
 struct error state_error_of(struct arena *a, const struct answer *got, const char *tag, struct str message)
 {
-	struct error e = make(a, ERROR_INTERNAL, 500, tag, message);
+	struct error e = make(a, state_error_code(got), 500, tag, message);
 
 	e.info_on_grpc = 1;
-	if (is_reason(got, "ETAG_MISMATCH")) {
+	if (got->error != NULL && got->error->http != 0) { /* one of Dapr's own, out of another process */
+		e.http = got->error->http;
+		e.grpc = got->error;
+	} else if (is_reason(got, "ETAG_MISMATCH")) {
 		e.code = ERROR_ABORTED;
 		e.http = 409;
 	} else if (is_reason(got, "ETAG_INVALID")) {
 		e.code = ERROR_INVALID_ARGUMENT;
 		e.http = 400;
-	} else if (got->status == DAVIT_CANCELLED || got->status == DAVIT_DEADLINE_EXCEEDED ||
-		   got->status == DAVIT_EXHAUSTED || got->status == DAVIT_UNAVAILABLE) {
-		e.code = got->status; /* more useful to a gRPC client than Internal; HTTP keeps Dapr's 500 */
 	}
 	return e;
 }

@@ -20,4 +20,6 @@ struct str state_error_text(struct arena *a, const struct answer *got);
 struct error state_error_of(struct arena *a, const struct answer *got, const char *tag, struct str message);
 /* The same for a failure of the block itself: status 500. */
 struct error state_error_plain(struct arena *a, const char *tag, struct str message);
+/* gRPC's code where Dapr has Internal: what a client can act on (nobody answered, in time or at all) is told. */
+int32_t state_error_code(const struct answer *got);
 #endif

@@ -46,7 +46,7 @@ static uint32_t flags_of(const struct state_item *item)
 /* A request whose neglect would lose data is never sent to a store that would neglect it. */
 static const char *check_features(const struct state_store *store, uint32_t flags)
 {
-	if ((flags & (DAVIT_STATE_HAS_ETAG | DAVIT_STATE_FIRST_WRITE)) && !(store->ops->features & DAVIT_STATE_ETAG))
+	if ((flags & (DAVIT_STATE_HAS_ETAG | DAVIT_STATE_FIRST_WRITE)) && !(store->features & DAVIT_STATE_ETAG))
 		return "this store has no ETags, so neither an ETag nor first-write can be honoured";
 	return NULL;
 }

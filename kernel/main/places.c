@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/banned.h"
+#include "pluggable/pluggable.h"
 
 #ifndef DAVIT_PLUGINS
 #define DAVIT_PLUGINS "/usr/lib/davit/plugins" /* the build says where it installs */
@@ -30,4 +31,18 @@ struct str *places_plugins(const struct options *o, struct arena *a, size_t *ret
 	list[n++] = STR(DAVIT_PLUGINS);
 	*ret_n = n;
 	return list;
+}
+
+struct str places_sockets(int *ret_named)
+{
+	static const char *const names[] = { "DAPR_COMPONENTS_SOCKETS_FOLDER", "DAPR_COMPONENT_SOCKETS_FOLDER" };
+	const char *v;
+	size_t i;
+
+	*ret_named = 1;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if ((v = getenv(names[i])) != NULL && v[0] != '\0')
+			return str_of(v);
+	*ret_named = 0;
+	return STR(PLUGGABLE_FOLDER);
 }

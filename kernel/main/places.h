@@ -7,4 +7,6 @@
 /* The folders of plugins, in the order of search: --plugins-path, else ../lib/davit/plugins beside the program's folder, else
  * the installed one. */
 struct str *places_plugins(const struct options *o, struct arena *a, size_t *ret_n);
+/* The folder of pluggable components' sockets. Dapr's sidecar reads one name, its injector sets another. */
+struct str places_sockets(int *ret_named); /* named: by the environment */
 #endif

@@ -18,6 +18,7 @@
 #include "main/places.h"
 #include "main/refuse.h"
 #include "main/servers.h"
+#include "pluggable/pluggable.h"
 
 #define LOG_SCOPE "dapr.runtime"
 #define LOOPS_MOST 64
@@ -30,6 +31,7 @@ struct runtime {
 	struct resources *resources;
 	struct metrics *metrics;
 	struct registry *registry;
+	struct pluggable *pluggable;
 	struct loop *loops[LOOPS_MOST];
 	int nloops;
 	struct watchdog *watchdog;
@@ -199,6 +201,7 @@ static void open_components(void *arg)
 		.name_space = environment("NAMESPACE"),
 		.pod_name = environment("POD_NAME"),
 		.registry = r->registry,
+		.pluggable = r->pluggable,
 		.configuration = r->configuration,
 		.resources = r->resources,
 		.metrics = r->metrics,
@@ -227,6 +230,7 @@ static int read_all(struct runtime *r, struct arena *a, struct str *ret_message)
 {
 	const char **paths = arena_alloc(a, sizeof(*paths) * (r->o->resources_path.n + r->o->config.n + 1));
 	struct str *roots;
+	struct pluggable_options sockets;
 	struct error e = ERROR_NONE;
 	size_t i, nroots;
 
@@ -250,7 +254,9 @@ static int read_all(struct runtime *r, struct arena *a, struct str *ret_message)
 	}
 	roots = places_plugins(r->o, a, &nroots);
 	r->registry = registry_new(roots, nroots);
-	if (r->registry == NULL) {
+	sockets.folder = places_sockets(&sockets.expected);
+	r->pluggable = pluggable_new(&sockets);
+	if (r->registry == NULL || r->pluggable == NULL) {
 		*ret_message = STR("out of memory");
 		return -1;
 	}
@@ -378,6 +384,7 @@ void runtime_free(struct runtime *r, int within_ms)
 	if (r->api_made)
 		api_release(&r->api);
 	registry_free(r->registry);
+	pluggable_free(r->pluggable);
 	metrics_free(r->metrics);
 	resources_unref(r->resources);
 	configuration_unref(r->configuration);

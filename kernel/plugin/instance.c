@@ -25,7 +25,6 @@ struct instance {
 	struct lane *lane; /* NULL: on the loops */
 	int nselves;	   /* 1, or one a loop */
 	uint32_t features;
-	uint64_t max_ops;
 	void *selves[];
 };
 
@@ -62,11 +61,6 @@ struct davit_instance *instance_handle(struct instance *i)
 uint32_t instance_features(const struct instance *i)
 {
 	return i->features;
-}
-
-uint64_t instance_max_ops(const struct instance *i)
-{
-	return i->max_ops;
 }
 
 void instance_log(struct davit_instance *head, int32_t level, const char *text, size_t n)
@@ -181,10 +175,8 @@ static struct answer call_here(struct instance *i, davit_op *op, const void *in,
 static void take_opened(struct instance *i, int loop, const struct davit_opened *o)
 {
 	i->selves[i->nselves > 1 ? loop : 0] = o->self;
-	if (loop != 0)
-		return;
-	i->features = o->features;
-	i->max_ops = o->max_ops;
+	if (loop == 0)
+		i->features = o->features;
 }
 
 static struct error open_here(struct instance *i, int loop, struct arena *a)

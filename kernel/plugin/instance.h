@@ -37,7 +37,6 @@ const struct component_type *instance_type(const struct instance *i);
 struct str instance_name(const struct instance *i);
 struct davit_instance *instance_handle(struct instance *i);
 uint32_t instance_features(const struct instance *i); /* as open() told, beside those of the component's table */
-uint64_t instance_max_ops(const struct instance *i);  /* as open() told; 0: nothing */
 
 /* For call.c: where the operation of this call runs. */
 enum lane_kind { LANE_LOOP, LANE_WORKER };

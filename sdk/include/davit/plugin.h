@@ -141,7 +141,6 @@ struct davit_opened {
 	uint32_t size, kind;
 	void *self;
 	uint32_t features, unused; /* what this instance offers beyond the features of its component's table */
-	uint64_t max_ops;	   /* state: of one transaction; 0: as its component's table says */
 };
 
 typedef davit_status davit_op(void *self, struct davit_call *call, const void *in);

@@ -6,6 +6,8 @@
  * error. Failure reasons that the kernel understands:
  *	ETAG_MISMATCH  the stored ETag differs, or first-write found a value (status DAVIT_ABORTED)
  *	ETAG_INVALID   the ETag can never be one of this store's (status DAVIT_INVALID_ARGUMENT)
+ *	TOO_MANY_OPS   a transaction has more operations than this store takes, for one whose table cannot tell how many that
+ *		       are; it emits a davit_state_page whose count is the most (status DAVIT_INVALID_ARGUMENT)
  * Source: Dapr's state API, https://docs.dapr.io/reference/api/state_api/
  */
 #ifndef DAVIT_STATE_H
@@ -125,7 +127,7 @@ struct davit_state_item {
 	uint64_t nmetadata;
 };
 
-/* Emitted once by query, keys_like (token: where the next page starts) and del_prefix (count). */
+/* Emitted once by query, keys_like (token: where the next page starts) and del_prefix (count); see TOO_MANY_OPS. */
 struct davit_state_page {
 	uint32_t size, kind;
 	struct davit_str token;
