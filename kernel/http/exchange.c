@@ -170,6 +170,20 @@ void call_clean_value(char *to, struct str v)
 	}
 }
 
+size_t call_decimal(char to[20], uint64_t v)
+{
+	char digits[20];
+	size_t n = 0, i;
+
+	do {
+		digits[n++] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v > 0);
+	for (i = 0; i < n; i++)
+		to[i] = digits[n - 1 - i];
+	return n;
+}
+
 void call_wake(struct call *k)
 {
 	if (k->reader != NULL)

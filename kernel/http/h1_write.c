@@ -69,20 +69,6 @@ static void add_str(struct output *o, const char *text)
 	output_add(o, text, strlen(text));
 }
 
-static size_t decimal(char *to, uint64_t v)
-{
-	char digits[20];
-	size_t n = 0, i;
-
-	do {
-		digits[n++] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v > 0);
-	for (i = 0; i < n; i++)
-		to[i] = digits[n - 1 - i];
-	return n;
-}
-
 static void add_status(struct output *o, int status)
 {
 	const char *reason = http_reason(status);
@@ -93,7 +79,7 @@ static void add_status(struct output *o, int status)
 		return;
 	memcpy(p, "HTTP/1.1 ", 9);
 	p += 9;
-	p += decimal(p, (uint64_t)status);
+	p += call_decimal(p, (uint64_t)status);
 	*p++ = ' ';
 	memcpy(p, reason, n);
 	p += n;
@@ -132,7 +118,7 @@ static void add_head(struct h1_call *m, int status, const struct http_field *fie
 	output_add(o, date.p, date.n);
 	output_add(o, "\r\n", 2);
 	if (length >= 0 && status >= 200 && status != 204 && (status != 304 || length > 0)) {
-		n += decimal(text + n, (uint64_t)length);
+		n += call_decimal(text + n, (uint64_t)length);
 		text[n++] = '\r';
 		text[n++] = '\n';
 		output_add(o, text, n);

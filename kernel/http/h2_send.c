@@ -77,7 +77,7 @@ static int submit(struct h2_call *m, int status, const struct http_field *fields
 	nghttp2_nv few[STACK_FIELDS + OWN_FIELDS], *nv = few;
 	nghttp2_data_provider provider = { { .ptr = m }, provide };
 	struct connection *c = m->k.connection;
-	char code[16], size[24];
+	char code[20], size[20];
 	size_t n = 0;
 	ssize_t put;
 
@@ -87,7 +87,7 @@ static int submit(struct h2_call *m, int status, const struct http_field *fields
 		nv = arena_try(m->k.x.arena, (nfields + OWN_FIELDS) * sizeof(*nv));
 	if (nv == NULL)
 		goto failed;
-	nv[n++] = own(":status", (struct str){ code, (size_t)snprintf(code, sizeof(code), "%03d", status) });
+	nv[n++] = own(":status", (struct str){ code, call_decimal(code, (uint64_t)status) });
 	put = put_fields(m->k.x.arena, fields, nfields, nv + n);
 	if (put < 0)
 		goto failed;
@@ -95,8 +95,7 @@ static int submit(struct h2_call *m, int status, const struct http_field *fields
 	if (!c->sl->server->o.no_date)
 		nv[n++] = own("date", server_date(c->sl));
 	if (length >= 0 && status >= 200 && status != 204 && (status != 304 || length > 0))
-		nv[n++] = own("content-length", (struct str){ size, (size_t)snprintf(size, sizeof(size), "%lld",
-										     (long long)length) });
+		nv[n++] = own("content-length", (struct str){ size, call_decimal(size, (uint64_t)length) });
 	if (nghttp2_submit_response(c->as.h2->session, m->id, nv, n, end ? NULL : &provider) != 0)
 		goto failed;
 	m->submitted = 1;

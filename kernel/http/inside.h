@@ -46,6 +46,7 @@ void call_wake(struct call *k);
 int call_field_is_ours(struct str name);
 /* Control characters, which would end a field, as blanks; to has v.n bytes. */
 void call_clean_value(char *to, struct str v);
+size_t call_decimal(char to[20], uint64_t v); /* digits written */
 
 static inline struct call *call_of(struct http_exchange *x)
 {
