@@ -122,11 +122,11 @@ static int read_body(struct request *r, struct str *ret_body, const char *tag, c
 
 	if (got == 0)
 		return 1;
-	if (got == -2) {
-		e = error_new(r->arena, ERROR_INVALID_ARGUMENT, tag, "%sstream too large", prefix);
-		e.http = 400;
-		request_fail(r, &e);
-	}
+	/* Who has gone does not read it; who sent a broken coding does. */
+	e = error_new(r->arena, ERROR_INVALID_ARGUMENT, tag, "%s%s", prefix,
+		      got == -2 ? "stream too large" : "the body's coding is broken, or it ends too soon");
+	e.http = 400;
+	request_fail(r, &e);
 	return 0;
 }
 
