@@ -21,6 +21,25 @@ static const struct {
 	{ DAVIT_STATE_PARTITION_KEY, STR("PARTITION_KEY") },
 };
 
+static const struct {
+	uint32_t bit;
+	struct str name;
+} pubsub_capabilities[] = {
+	{ DAVIT_PUBSUB_TTL, STR("MESSAGE_TTL") },
+	{ DAVIT_PUBSUB_WILDCARDS, STR("SUBSCRIBE_WILDCARDS") },
+	{ DAVIT_PUBSUB_BULK, STR("BULK_PUBSUB") },
+	{ DAVIT_PUBSUB_BULK_SUBSCRIBE_IMMEDIATE, STR("BULK_SUBSCRIBE_IMMEDIATE") },
+};
+
+static void read_pubsub_capabilities(uint32_t features, struct str *list, struct metadata_component *c)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(pubsub_capabilities) / sizeof(pubsub_capabilities[0]); i++)
+		if (features & pubsub_capabilities[i].bit)
+			list[c->ncapabilities++] = pubsub_capabilities[i].name;
+}
+
 static void read_capabilities(struct arena *a, const struct opened *o, struct metadata_component *c)
 {
 	const uint32_t actor = DAVIT_STATE_ETAG | DAVIT_STATE_TRANSACTIONAL;
@@ -32,6 +51,8 @@ static void read_capabilities(struct arena *a, const struct opened *o, struct me
 	c->capabilities = list;
 	if (t->component.block == DAVIT_BLOCK_SECRETS && ((features | ((const struct davit_secrets_ops *)t->ops)->features) & DAVIT_SECRETS_MULTIPLE))
 		list[c->ncapabilities++] = STR("MULTIPLE_KEY_VALUES_PER_SECRET");
+	if (t->component.block == DAVIT_BLOCK_PUBSUB)
+		read_pubsub_capabilities(features | ((const struct davit_pubsub_ops *)t->ops)->features, list, c);
 	if (t->component.block != DAVIT_BLOCK_STATE)
 		return;
 	features |= ((const struct davit_state_ops *)t->ops)->features;

@@ -5,6 +5,7 @@
  */
 #ifndef BLOCKS_BLOCKS_H
 #define BLOCKS_BLOCKS_H
+#include <davit/pubsub.h>
 #include <davit/secrets.h>
 #include <davit/state.h>
 
@@ -57,7 +58,7 @@ struct blocks_options {
 struct blocks {
 	struct blocks_options o;
 	struct arena *arena;
-	struct map state, secrets; /* name to struct state_store, secret_store */
+	struct map state, secrets, pubsub; /* name to struct state_store, secret_store, pubsub (pubsub.h) */
 	struct opened *components; /* in the order of the resources */
 	size_t ncomponents;
 	struct str failure; /* the first that ends the start; "" none */

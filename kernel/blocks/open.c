@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "blocks/blocks.h"
 #include "blocks/properties.h"
+#include "blocks/pubsub.h"
 #include "blocks/state_crypt.h"
 #include "blocks/state_key.h"
 #include "loop/fiber.h"
@@ -160,6 +161,31 @@ static struct error add_secrets(struct blocks *b, struct opened *o)
 	return ERROR_NONE;
 }
 
+/* Who shares a subscription: the component's consumerID, and without one the application. */
+static void add_consumer_id(struct blocks *b, const struct component_type *t, const struct davit_pair **props, size_t *n)
+{
+	struct davit_pair *all;
+
+	if (t->component.block != DAVIT_BLOCK_PUBSUB || str_trim(properties_get(*props, *n, "consumerID")).n > 0 ||
+	    (!t->about->open && manifest_field(t->about, STR("consumerID")) == NULL))
+		return;
+	all = arena_alloc(b->arena, sizeof(*all) * (*n + 1));
+	memcpy(all, *props, sizeof(*all) * *n);
+	all[*n] = (struct davit_pair){ davit_str("consumerID"), { b->o.app_id.p, b->o.app_id.n } };
+	*props = all;
+	++*n;
+}
+
+static struct error add_block(struct blocks *b, struct opened *o, const struct davit_pair *props, size_t n)
+{
+	switch (o->type->component.block) {
+	case DAVIT_BLOCK_STATE: return add_state(b, o, props, n);
+	case DAVIT_BLOCK_PUBSUB:
+		return pubsub_new(b, o, props, n) ? ERROR_NONE : init_failed(b, o->resource, STR("out of memory"));
+	default: return add_secrets(b, o);
+	}
+}
+
 static struct error find_type(struct blocks *b, const struct component *c, struct component_type **ret_type)
 {
 	struct component_type *t = NULL;
@@ -251,10 +277,11 @@ static struct error open_component(struct one *one, struct opened *o)
 	o->type = t;
 	if (properties_of(b, b->arena, c, &props, &n, &why) < 0)
 		return init_failed(b, c, why);
+	add_consumer_id(b, t, &props, &n);
 	e = open_instance(b, o, props, n);
 	if (error_is(&e))
 		return e;
-	e = t->component.block == DAVIT_BLOCK_STATE ? add_state(b, o, props, n) : add_secrets(b, o);
+	e = add_block(b, o, props, n);
 	if (!error_is(&e)) {
 		metrics_component_init(b->o.metrics, c->type);
 		metrics_component_info(b->o.metrics, c->name, c->type, t->about->version, t->manifest->version,
@@ -411,6 +438,7 @@ int blocks_close(struct blocks *b, int within_ms)
 		fiber_park();
 	map_free(&b->state);
 	map_free(&b->secrets);
+	map_free(&b->pubsub);
 	if (stuck == 0) /* a stuck plugin may still read what it was given */
 		arena_unref(b->arena);
 	return stuck ? -1 : 0;

@@ -16,6 +16,8 @@ const size_t metric_nratio_buckets = COUNT(metric_ratio_buckets);
 #define HTTP_SERVER "app_id,method,path,status"
 #define COMPONENT "app_id,component,namespace,operation,success"
 
+#define EGRESS "app_id,component,namespace,success,topic"
+
 #define COUNTER METRIC_COUNTER, METRIC_NUMBER
 #define MS METRIC_HISTOGRAM, METRIC_MS
 #define BYTES METRIC_HISTOGRAM, METRIC_BYTES
@@ -89,6 +91,15 @@ const struct metric_about metric_table[METRIC_TABLE_SIZE] = {
 				    "Milliseconds a secret store took for an operation.", MS, 0, COMPONENT },
 	[METRIC_SECRET_COUNT] = { "dapr_component_secret_count", "Operations of secret stores.", COUNTER, 0,
 				  COMPONENT },
+	[METRIC_PUBSUB_EGRESS_LATENCY] = { "dapr_component_pubsub_egress_latencies",
+					   "Milliseconds a broker took for an event that was published.", MS, 0, EGRESS },
+	[METRIC_PUBSUB_EGRESS_COUNT] = { "dapr_component_pubsub_egress_count", "Events that were to be published.",
+					 COUNTER, 0, EGRESS },
+	[METRIC_PUBSUB_EGRESS_BULK_LATENCY] = { "dapr_component_pubsub_egress_bulk_latencies",
+						"Milliseconds a broker took for events that were published together.", MS,
+						0, EGRESS },
+	[METRIC_PUBSUB_EGRESS_BULK_COUNT] = { "dapr_component_pubsub_egress_bulk_count",
+					      "Bulks of events that were to be published.", COUNTER, 0, EGRESS },
 	[METRIC_COMPONENT_LOADED] = { "dapr_runtime_component_loaded", "Components that were loaded.", COUNTER, 0,
 				      "app_id" },
 	[METRIC_COMPONENT_INIT] = { "dapr_runtime_component_init_total", "Components that were initialized.", COUNTER,

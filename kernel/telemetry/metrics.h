@@ -112,6 +112,10 @@ void metrics_grpc_probe_done(struct metrics *m, int code, int64_t ns);
 void metrics_state_done(struct metrics *m, struct str component, struct str operation, int success, int64_t ns);
 void metrics_secret_done(struct metrics *m, struct str component, struct str operation, int success, int64_t ns);
 
+/* Events were handed to a broker, one or a bulk. topic: as the application names it. */
+void metrics_pubsub_published(struct metrics *m, struct str component, struct str topic, int success, int64_t ns);
+void metrics_pubsub_bulk_published(struct metrics *m, struct str component, struct str topic, int success, int64_t ns);
+
 /* type: such as "state.redis"; name: of the resource; reason: "creation" (no plugin, bad metadata) or "init". */
 void metrics_component_loaded(struct metrics *m);
 void metrics_component_init(struct metrics *m, struct str type);

@@ -169,11 +169,10 @@ void metrics_grpc_probe_done(struct metrics *m, int code, int64_t ns)
 /* ---- Components ---- */
 
 /* Dapr leaves out the latency where it rounds to 0 ms; ours are fractions, and no operation takes none. */
-static void component_done(struct metrics *m, int count_id, int latency_id, struct str component, struct str operation,
-			   int success, int64_t ns)
+static void component_done(struct metrics *m, const int ids[2], struct str component, struct str label,
+			   struct str last_label, int64_t ns)
 {
-	struct str labels[] = { component, operation, truth(success) };
-	const int ids[] = { count_id, latency_id };
+	struct str labels[] = { component, label, last_label };
 	struct metric_series *series[2];
 
 	if (!m || !m->enabled)
@@ -186,12 +185,30 @@ static void component_done(struct metrics *m, int count_id, int latency_id, stru
 
 void metrics_state_done(struct metrics *m, struct str component, struct str operation, int success, int64_t ns)
 {
-	component_done(m, METRIC_STATE_COUNT, METRIC_STATE_LATENCY, component, operation, success, ns);
+	const int ids[] = { METRIC_STATE_COUNT, METRIC_STATE_LATENCY };
+
+	component_done(m, ids, component, operation, truth(success), ns);
 }
 
 void metrics_secret_done(struct metrics *m, struct str component, struct str operation, int success, int64_t ns)
 {
-	component_done(m, METRIC_SECRET_COUNT, METRIC_SECRET_LATENCY, component, operation, success, ns);
+	const int ids[] = { METRIC_SECRET_COUNT, METRIC_SECRET_LATENCY };
+
+	component_done(m, ids, component, operation, truth(success), ns);
+}
+
+void metrics_pubsub_published(struct metrics *m, struct str component, struct str topic, int success, int64_t ns)
+{
+	const int ids[] = { METRIC_PUBSUB_EGRESS_COUNT, METRIC_PUBSUB_EGRESS_LATENCY };
+
+	component_done(m, ids, component, truth(success), topic, ns);
+}
+
+void metrics_pubsub_bulk_published(struct metrics *m, struct str component, struct str topic, int success, int64_t ns)
+{
+	const int ids[] = { METRIC_PUBSUB_EGRESS_BULK_COUNT, METRIC_PUBSUB_EGRESS_BULK_LATENCY };
+
+	component_done(m, ids, component, truth(success), topic, ns);
 }
 
 void metrics_component_loaded(struct metrics *m)
