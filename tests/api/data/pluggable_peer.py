@@ -10,6 +10,7 @@ invalid (an ETag that is none), rows (a bulk delete of too few), slow (waits unt
 """
 import json
 import os
+import re
 import sys
 import time
 
@@ -42,9 +43,9 @@ def disturb(word, context, note):
         memory.fail(context, grpc.StatusCode.INVALID_ARGUMENT, "no", error_details_pb2.BadRequest(field_violations=[violation]))
     if "rows" in word:
         memory.fail(context, grpc.StatusCode.INTERNAL, "no", info(metadata={"expected": "3", "affected": "1"}))
-    if "code-" in word:
-        name = word.split("code-", 1)[1].split("-")[0].rstrip('"}')
-        context.abort(getattr(grpc.StatusCode, name), "as it was asked for")
+    code = re.search("code-([A-Z_]+)", word)
+    if code:
+        context.abort(getattr(grpc.StatusCode, code[1]), "as it was asked for")
     if "slow" in word:
         note("slow")
         while context.is_active():
