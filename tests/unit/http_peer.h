@@ -4,6 +4,7 @@
 #define HTTP_PEER_H
 #include <arpa/inet.h>
 #include <check.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -39,6 +40,7 @@ static UNUSED void *peer_main(void *arg)
 	struct peer p = *(struct peer *)arg;
 
 	free(arg);
+	setsockopt(p.fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
 	serve(p.fd, p.nth);
 	close(p.fd);
 	return NULL;
