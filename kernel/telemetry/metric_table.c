@@ -16,6 +16,8 @@ const size_t metric_nratio_buckets = COUNT(metric_ratio_buckets);
 #define HTTP_SERVER "app_id,method,path,status"
 #define COMPONENT "app_id,component,namespace,operation,success"
 
+#define INGRESS "app_id,component,namespace,process_status,status,topic"
+#define INGRESS_BULK "app_id,component,namespace,process_status,topic"
 #define EGRESS "app_id,component,namespace,success,topic"
 
 #define COUNTER METRIC_COUNTER, METRIC_NUMBER
@@ -91,6 +93,18 @@ const struct metric_about metric_table[METRIC_TABLE_SIZE] = {
 				    "Milliseconds a secret store took for an operation.", MS, 0, COMPONENT },
 	[METRIC_SECRET_COUNT] = { "dapr_component_secret_count", "Operations of secret stores.", COUNTER, 0,
 				  COMPONENT },
+	[METRIC_PUBSUB_INGRESS_LATENCY] = { "dapr_component_pubsub_ingress_latencies",
+					    "Milliseconds the application took for an event.", MS, 0, INGRESS },
+	[METRIC_PUBSUB_INGRESS_COUNT] = { "dapr_component_pubsub_ingress_count",
+					  "Events that came from brokers, by what became of them.", COUNTER, 0, INGRESS },
+	[METRIC_PUBSUB_INGRESS_BULK_LATENCY] = { "dapr_component_pubsub_ingress_bulk_latencies",
+						 "Milliseconds the application took for events that it got together.", MS, 0,
+						 INGRESS_BULK },
+	[METRIC_PUBSUB_INGRESS_BULK_COUNT] = { "dapr_component_pubsub_ingress_bulk_count",
+					       "Bulks of events that came from brokers.", COUNTER, 0, INGRESS_BULK },
+	[METRIC_PUBSUB_INGRESS_BULK_EVENT_COUNT] = { "dapr_component_pubsub_ingress_bulk_event_count",
+						     "Events that came in bulks, by what became of them.", COUNTER, 0,
+						     INGRESS_BULK },
 	[METRIC_PUBSUB_EGRESS_LATENCY] = { "dapr_component_pubsub_egress_latencies",
 					   "Milliseconds a broker took for an event that was published.", MS, 0, EGRESS },
 	[METRIC_PUBSUB_EGRESS_COUNT] = { "dapr_component_pubsub_egress_count", "Events that were to be published.",

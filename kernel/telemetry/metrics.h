@@ -116,6 +116,14 @@ void metrics_secret_done(struct metrics *m, struct str component, struct str ope
 void metrics_pubsub_published(struct metrics *m, struct str component, struct str topic, int success, int64_t ns);
 void metrics_pubsub_bulk_published(struct metrics *m, struct str component, struct str topic, int success, int64_t ns);
 
+/* An event came from a broker and something became of it. process: "success", "retry", "drop"; status: "" is the same; ns:
+ * what the application took, 0: it was not asked. */
+void metrics_pubsub_received(struct metrics *m, struct str component, struct str topic, struct str process,
+			     struct str status, int64_t ns);
+/* Events that went to the application together, by what became of them. */
+void metrics_pubsub_bulk_received(struct metrics *m, struct str component, struct str topic, int64_t succeeded,
+				  int64_t retried, int64_t dropped, int64_t ns);
+
 /* type: such as "state.redis"; name: of the resource; reason: "creation" (no plugin, bad metadata) or "init". */
 void metrics_component_loaded(struct metrics *m);
 void metrics_component_init(struct metrics *m, struct str type);

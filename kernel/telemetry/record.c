@@ -211,6 +211,37 @@ void metrics_pubsub_bulk_published(struct metrics *m, struct str component, stru
 	component_done(m, ids, component, truth(success), topic, ns);
 }
 
+void metrics_pubsub_received(struct metrics *m, struct str component, struct str topic, struct str process,
+			     struct str status, int64_t ns)
+{
+	struct str labels[] = { component, process, status.n ? status : process, topic };
+
+	count(m, METRIC_PUBSUB_INGRESS_COUNT, labels);
+	if (ns > 0)
+		observe(m, METRIC_PUBSUB_INGRESS_LATENCY, labels, ms(ns));
+}
+
+static void bulk_events(struct metrics *m, struct str component, struct str topic, const char *process, int64_t n)
+{
+	struct str labels[] = { component, str_of(process), topic };
+
+	if (m != NULL && n > 0)
+		metrics_add(metrics_series(m, METRIC_PUBSUB_INGRESS_BULK_EVENT_COUNT, labels), n);
+}
+
+void metrics_pubsub_bulk_received(struct metrics *m, struct str component, struct str topic, int64_t succeeded,
+				  int64_t retried, int64_t dropped, int64_t ns)
+{
+	struct str labels[] = { component, STR(""), topic };
+
+	count(m, METRIC_PUBSUB_INGRESS_BULK_COUNT, labels);
+	if (ns > 0)
+		observe(m, METRIC_PUBSUB_INGRESS_BULK_LATENCY, labels, ms(ns));
+	bulk_events(m, component, topic, "SUCCESS", succeeded);
+	bulk_events(m, component, topic, "RETRY", retried);
+	bulk_events(m, component, topic, "DROP", dropped);
+}
+
 void metrics_component_loaded(struct metrics *m)
 {
 	count(m, METRIC_COMPONENT_LOADED, NULL);
