@@ -87,4 +87,11 @@ void connection_write_by(struct connection *c, int ms);	  /* the write deadline,
 extern const struct protocol h1_protocol, h2_protocol;
 int h1_open(struct connection *c); /* sets protocol and `as`; -1: no memory */
 int h2_open(struct connection *c);
+void h1_free(struct h1 *h);
+
+/* A request of HTTP/1.1 that asks for HTTP/2 on the same connection. */
+struct h1_head;
+int h2_upgrade_wanted(const struct connection *c, const struct h1_head *head);
+/* 1: done, and the arena with the request is taken over (or the connection cut); 0: not to be done, all is as before. */
+int h2_upgrade(struct connection *c, struct arena *a, const struct h1_head *head);
 #endif

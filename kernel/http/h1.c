@@ -140,6 +140,8 @@ static int next_request(struct connection *c)
 			h1_refuse(c, refusal);
 		return 0;
 	}
+	if (h2_upgrade_wanted(c, &head) && h2_upgrade(c, a, &head))
+		return 0;
 	start(c, a, &head);
 	return 1;
 }
@@ -168,6 +170,8 @@ void h1_go_on(struct connection *c)
 	while (more && !c->dead && !c->finishing && h->call == NULL && c->out.n < WRITE_HIGH) {
 		if (h->body.state == BODY_DONE) {
 			more = next_request(c);
+			if (c->protocol != &h1_protocol)
+				return; /* h is gone */
 			continue;
 		}
 		ended = h1_skip(c);
@@ -307,9 +311,14 @@ static void cut(struct connection *c)
 	call_wake(&m->k);
 }
 
+void h1_free(struct h1 *h)
+{
+	mem_free(h);
+}
+
 static void release(struct connection *c)
 {
-	mem_free(c->as.h1);
+	h1_free(c->as.h1);
 }
 
 const struct protocol h1_protocol = {

@@ -98,6 +98,8 @@ void h2_remember_closed(struct h2 *h, int32_t id, int by_client);
 /* h2_receive.c */
 void h2_set_receive(nghttp2_session_callbacks *cb);
 void h2_start_calls(struct h2 *h);
+/* The request that asked for the upgrade, as stream 1; takes over its arena. -1: no memory, the arena is still the caller's. */
+int h2_take_upgraded(struct h2 *h, struct arena *a, const struct h1_head *head);
 int h2_read(struct http_exchange *x, struct str *ret_piece);
 
 /* h2_send.c */

@@ -7,17 +7,15 @@
 
 #define ENTRY_OVERHEAD 32 /* what a field counts beyond its bytes (RFC 9113, 6.5.2) */
 
-static struct h2_call *call_new(struct h2 *h, int32_t id)
+/* Takes over the arena, unless there is no memory (NULL). */
+static struct h2_call *call_new(struct h2 *h, int32_t id, struct arena *a)
 {
 	struct connection *c = h->c;
-	struct arena *a = arena_new();
 	struct h2_call *m = a ? arena_try(a, sizeof(*m)) : NULL;
 	struct http_exchange *x;
 
-	if (m == NULL) {
-		arena_unref(a);
+	if (m == NULL)
 		return NULL;
-	}
 	*m = (struct h2_call){ .k = { .connection = c, .left = -1 }, .id = id };
 	x = &m->k.x;
 	x->backend = &h2_backend;
@@ -44,6 +42,7 @@ static struct h2_call *call_new(struct h2 *h, int32_t id)
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, void *user)
 {
 	struct h2 *h = user;
+	struct arena *a;
 	struct h2_call *m;
 
 	if (f->hd.type != NGHTTP2_HEADERS || f->headers.cat != NGHTTP2_HCAT_REQUEST)
@@ -53,9 +52,12 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, vo
 		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, f->hd.stream_id, NGHTTP2_REFUSED_STREAM);
 		return 0;
 	}
-	m = call_new(h, f->hd.stream_id);
-	if (m == NULL)
+	a = arena_new();
+	m = call_new(h, f->hd.stream_id, a);
+	if (m == NULL) {
+		arena_unref(a);
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	}
 	nghttp2_session_set_stream_user_data(session, f->hd.stream_id, m);
 	return 0;
 }
@@ -167,6 +169,13 @@ static void end_of_body(struct h2_call *m)
 		fiber_wake(m->k.reader);
 }
 
+static void to_start(struct h2 *h, struct h2_call *m)
+{
+	m->next_start = NULL;
+	*h->starting_end = m;
+	h->starting_end = &m->next_start;
+}
+
 /* The header block of a request, or its trailers, are complete. */
 static void on_headers(struct h2 *h, struct h2_call *m, const nghttp2_frame *f)
 {
@@ -192,9 +201,31 @@ static void on_headers(struct h2 *h, struct h2_call *m, const nghttp2_frame *f)
 		x->content_length = 0;
 	else if (length.p != NULL && str_int(length, &n) == 0)
 		x->content_length = n;
-	m->next_start = NULL;
-	*h->starting_end = m;
-	h->starting_end = &m->next_start;
+	to_start(h, m);
+}
+
+int h2_take_upgraded(struct h2 *h, struct arena *a, const struct h1_head *head)
+{
+	struct h2_call *m = call_new(h, 1, a);
+	struct http_exchange *x;
+
+	if (m == NULL)
+		return -1;
+	x = &m->k.x;
+	x->method = head->method;
+	x->target = head->target;
+	x->path = head->path;
+	x->query = head->query;
+	x->authority = head->authority;
+	x->fields = head->fields;
+	x->nfields = head->nfields;
+	x->content_length = 0;
+	m->started = m->in_done = 1;
+	nghttp2_session_set_stream_user_data(h->session, 1, m);
+	h->frames.greatest = 1;
+	to_start(h, m);
+	h2_start_calls(h);
+	return 0;
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *f, void *user)
