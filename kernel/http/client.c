@@ -9,7 +9,8 @@
 #include "base/mem.h"
 #include "http/client_inside.h"
 
-#define TRIES 2
+#define TRIES 2	   /* over connections that went stale */
+#define REFUSALS 6 /* tries in all, when the other side says that it did not look at the request */
 
 struct http_client_options http_client_defaults(void)
 {
@@ -198,11 +199,11 @@ static int repeatable(struct client_call *k)
 	static const struct str safe[] = { STR("GET"), STR("HEAD"), STR("OPTIONS"), STR("TRACE") };
 	size_t i;
 
-	if (k->q.streamed || k->tries >= TRIES || k->got_head || k->failed.code != ERROR_UNAVAILABLE)
+	if (k->q.streamed || k->got_head || k->failed.code != ERROR_UNAVAILABLE)
 		return 0;
 	if (k->refused)
-		return 1;
-	if (!k->reused)
+		return k->tries < REFUSALS;
+	if (!k->reused || k->tries >= TRIES)
 		return 0;
 	if (!k->wrote)
 		return 1;
@@ -212,7 +213,22 @@ static int repeatable(struct client_call *k)
 	return 0;
 }
 
-/* What there is of an attempt is forgotten. */
+/* The first new try is made at once, those after it ever later: 1, 4, 16, 64 ms. */
+static void rest(struct client_call *k)
+{
+	int64_t until = clock_ns() + (INT64_C(1000000) << 2 * (k->tries - 2));
+
+	if (k->q.deadline_ns > 0 && k->q.deadline_ns < until)
+		until = k->q.deadline_ns;
+	k->reader = fiber_self();
+	while (!k->stopped && clock_ns() < until)
+		fiber_park_until(until);
+	k->reader = NULL;
+	if (k->q.deadline_ns > 0 && clock_ns() >= k->q.deadline_ns)
+		client_call_fail(k, CLIENT_EXPIRED);
+}
+
+/* What there is of an attempt before is forgotten. */
 static void attempt(struct client_call *k)
 {
 	k->failed = ERROR_NONE;
@@ -222,8 +238,11 @@ static void attempt(struct client_call *k)
 	k->in.n = 0;
 	k->nfields = k->head_bytes = 0;
 	k->informational = 0;
+	if (k->tries >= 2)
+		rest(k);
 	k->tries++;
-	k->client->backend->start(k, k->tries > 1);
+	if (!k->stopped)
+		k->client->backend->start(k, k->tries > 1);
 }
 
 struct error http_call_start(struct http_call *c, const struct http_request *q)

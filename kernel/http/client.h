@@ -15,8 +15,8 @@
  * in the call's arena and worded as Go's net package does.
  *
  * A request that was given whole is sent once more by itself, on a new connection, if the connection was an old one that
- * turned out to be closed, or an HTTP/2 peer refused the stream: only when nothing of a response was received, and, after
- * some of it was sent, only GET, HEAD, OPTIONS and TRACE.
+ * turned out to be closed: only when nothing of a response was received, and, after some of it was sent, only GET, HEAD,
+ * OPTIONS and TRACE. One that an HTTP/2 peer refused to look at (RFC 9113, 8.7) is sent up to five times more.
  */
 #ifndef HTTP_CLIENT_H
 #define HTTP_CLIENT_H
@@ -26,8 +26,8 @@
 struct http_client;
 
 struct http_client_options {
-	struct str host; /* a name, an address with or without brackets, or the path of a Unix socket; copied */
-	int port;	 /* not for a Unix socket */
+	struct str host;	/* a name, an address with or without brackets, or the path of a Unix socket; copied */
+	int port;		/* not for a Unix socket */
 	int major;		/* 1, or 2: without TLS, by prior knowledge (RFC 9113, 3.3) */
 	int connect_timeout_ms; /* name resolution included; 0: only the call's deadline. 15 s */
 	int connection_limit;	/* HTTP/1: at once; calls beyond wait in line. 1,024 */
@@ -48,7 +48,8 @@ void http_client_free(struct http_client *c);
 /* 0: somebody listens there (a connection was made and closed); -1: nobody before until_ns (steady clock), or *stop was
  * set and the fiber woken. On a fiber; parks. */
 int http_client_reach(struct http_client *c, int64_t until_ns, const uint8_t *stop);
-struct str http_client_authority(const struct http_client *c); /* "localhost:3000", "[::1]:3000"; "localhost": Unix socket */
+struct str http_client_authority(
+	const struct http_client *c); /* "localhost:3000", "[::1]:3000"; "localhost": Unix socket */
 int http_client_connections(const struct http_client *c);
 
 /* Texts, fields and body are borrowed until the call is closed. */
