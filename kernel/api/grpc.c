@@ -36,9 +36,9 @@ static const struct {
 	{ "metadata", "v1", "SetMetadata", NULL },
 	{ "shutdown", "v1", "Shutdown", NULL },
 	{ "invoke", "v1", "InvokeService", "service invocation" },
-	{ "publish", "v1", "PublishEvent", "publish and subscribe" },
-	{ "publish", "v1alpha1", "BulkPublishEventAlpha1", "publish and subscribe" },
-	{ "publish", "v1", "BulkPublishEvent", "publish and subscribe" },
+	{ "publish", "v1", "PublishEvent", NULL },
+	{ "publish", "v1alpha1", "BulkPublishEventAlpha1", NULL },
+	{ "publish", "v1", "BulkPublishEvent", NULL },
 	{ "subscribe", "v1alpha1", "SubscribeTopicEventsAlpha1", "publish and subscribe" },
 	{ "bindings", "v1", "InvokeBinding", "the bindings block" },
 	{ "actors", "v1alpha1", "SubscribeActorEventsAlpha1", "the actor runtime" },
@@ -159,6 +159,23 @@ static struct error check_token(const struct api *api, struct grpc_call *c)
 	return ERROR_NONE;
 }
 
+/* What the API traces is a call of its client's; the answer's header says which. */
+static void start_span(struct skin *s, struct grpc_call *c)
+{
+	struct trace_context parent;
+	uint8_t binary[TRACE_BINARY];
+
+	if (s->api->tracer.mode == TRACE_OFF)
+		return;
+	parent = trace_from_request(c->arena, grpc_metadata_bin(c, STR("grpc-trace-bin")),
+				    grpc_metadata(c, STR("traceparent")), grpc_metadata(c, STR("tracestate")));
+	s->span = trace_start(&s->api->tracer, c->arena, &parent, c->path, TRACE_CLIENT);
+	if (s->span == NULL || !trace_valid(&s->span->context))
+		return;
+	trace_binary(&s->span->context, binary);
+	grpc_header(c, STR("grpc-trace-bin"), (struct str){ (const char *)binary, sizeof(binary) });
+}
+
 static struct error before(void *ctx, struct grpc_call *c)
 {
 	struct api *api = ctx;
@@ -181,6 +198,8 @@ static struct error before(void *ctx, struct grpc_call *c)
 			return refuse(c->arena, ERROR_UNIMPLEMENTED, "Not Implemented", "501",
 				      "requested endpoint is not available");
 	}
+	if (is_dapr(c))
+		start_span(s, c);
 	grpc_on_cancel(c, scope_cancel, &s->scope);
 	return ERROR_NONE;
 }
@@ -205,6 +224,11 @@ static void after(void *ctx, struct grpc_call *c, const struct error *e)
 	struct api *api = ctx;
 	int64_t ns = clock_ns() - c->x->started_ns;
 
+	if (c->user != NULL && skin_of(c)->span != NULL) {
+		if (error_is(e))
+			trace_status_error(skin_of(c)->span, e->message);
+		trace_end(skin_of(c)->span);
+	}
 	if (error_is(e) && errors_code(e) != NULL && (e->tag != NULL || e->details != NULL))
 		metrics_error_code(api->metrics, str_of(errors_code(e)), str_of(e->category ? e->category : "common"));
 	if (c->method == NULL || c->method->kind == GRPC_UNARY)
@@ -260,7 +284,7 @@ const size_t runtime_grpc_nmethods = sizeof(runtime_grpc_methods) / sizeof(runti
 /* One service out of the rooms' tables. */
 static const struct grpc_service *make_dapr(struct arena *a)
 {
-	size_t n = state_grpc_nmethods + secrets_grpc_nmethods + runtime_grpc_nmethods, at = 0;
+	size_t n = state_grpc_nmethods + secrets_grpc_nmethods + pubsub_grpc_nmethods + runtime_grpc_nmethods, at = 0;
 	struct grpc_method *all = arena_alloc(a, sizeof(*all) * n);
 	struct grpc_service *s = arena_alloc(a, sizeof(*s));
 
@@ -268,6 +292,8 @@ static const struct grpc_service *make_dapr(struct arena *a)
 	at += state_grpc_nmethods;
 	memcpy(all + at, secrets_grpc_methods, sizeof(*all) * secrets_grpc_nmethods);
 	at += secrets_grpc_nmethods;
+	memcpy(all + at, pubsub_grpc_methods, sizeof(*all) * pubsub_grpc_nmethods);
+	at += pubsub_grpc_nmethods;
 	memcpy(all + at, runtime_grpc_methods, sizeof(*all) * runtime_grpc_nmethods);
 	*s = (struct grpc_service){ "dapr.proto.runtime.v1.Dapr", all, n };
 	return s;

@@ -12,6 +12,8 @@ void state_http_transact(struct request *r);
 void state_http_query(struct request *r);
 void secrets_http_get(struct request *r);
 void secrets_http_bulk(struct request *r);
+void pubsub_http_publish(struct request *r);
+void pubsub_http_bulk(struct request *r);
 void metadata_http_get(struct request *r);
 void metadata_http_put(struct request *r);
 void health_http_get(struct request *r);

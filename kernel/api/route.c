@@ -31,10 +31,10 @@ const struct route routes[] = {
 	  ROUTE_ALWAYS | ROUTE_PUBLIC | ROUTE_HEALTH, NULL },
 	{ POST, "v1.0", "shutdown", "shutdown", "v1", "Shutdown", shutdown_http_post, 0, NULL },
 
-	{ WRITE, "v1.0", "publish/bulk/{pubsub}/{topic...}", "publish", "v1", "BulkPublishEvent", LATER("publish and subscribe") },
+	{ WRITE, "v1.0", "publish/bulk/{pubsub}/{topic...}", "publish", "v1", "BulkPublishEvent", pubsub_http_bulk, 0, NULL },
 	{ WRITE, "v1.0-alpha1", "publish/bulk/{pubsub}/{topic...}", "publish", "v1alpha1", "BulkPublishEvent",
-	  LATER("publish and subscribe") },
-	{ WRITE, "v1.0", "publish/{pubsub}/{topic...}", "publish", "v1", "PublishEvent", LATER("publish and subscribe") },
+	  pubsub_http_bulk, 0, NULL },
+	{ WRITE, "v1.0", "publish/{pubsub}/{topic...}", "publish", "v1", "PublishEvent", pubsub_http_publish, 0, NULL },
 	{ WRITE, "v1.0", "bindings/{name}", "bindings", "v1", "InvokeBinding", LATER("the bindings block") },
 	{ GET, "v1.0", "configuration/{store}", "configuration", "v1", "GetConfiguration", LATER("the configuration block") },
 	{ GET, "v1.0-alpha1", "configuration/{store}", "configuration", "v1alpha1", "GetConfiguration",

@@ -54,6 +54,8 @@ struct error pubsub_find(const struct blocks *b, struct arena *a, struct str nam
 {
 	struct pubsub *p;
 
+	if (b == NULL) /* not open yet */
+		return pubsub_error_not_configured(a, name, r->metadata, r->nmetadata);
 	if (name.n == 0)
 		return pubsub_error_name_empty(a, r->metadata, r->nmetadata);
 	p = map_get(&b->pubsub, name);
