@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host.h"
 
+#include <davit/pubsub.h>
 #include <davit/secrets.h>
 #include <davit/state.h>
 #include <stdlib.h>
@@ -60,6 +61,7 @@ static void flatten(struct call *c, const void *from, struct record *r)
 	const struct davit_state_item *item = from;
 	const struct davit_state_page *page = from;
 	const struct davit_secret_item *secret = from;
+	const struct davit_publish_result *result = from;
 	const struct davit_opened *opened = from;
 
 	memset(r, 0, sizeof(*r));
@@ -84,6 +86,11 @@ static void flatten(struct call *c, const void *from, struct record *r)
 		r->name = secret->name;
 		r->key = secret->key;
 		r->value = (struct davit_bytes){ secret->value.p, secret->value.n };
+		break;
+	case davit_publish_result_kind:
+		r->status = result->status;
+		r->name = result->entry_id;
+		r->value = (struct davit_bytes){ result->error.p, result->error.n };
 		break;
 	default: fprintf(stderr, "a record of the unknown kind %u was emitted\n", r->kind); abort();
 	}

@@ -129,6 +129,8 @@ static void run(struct host *h, const struct arguments *a)
 		suite_state_load(h);
 		if (!a->quick)
 			suite_state_time(h);
+	} else if (h->component->block == DAVIT_BLOCK_PUBSUB) {
+		suite_pubsub(h);
 	} else {
 		suite_secrets(h, a->secrets, a->nsecrets, a->absent, a->nabsent);
 	}

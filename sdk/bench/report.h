@@ -14,6 +14,7 @@ void suite_state(struct host *h);
 void suite_state_time(struct host *h);
 void suite_state_many(struct host *h);
 void suite_state_load(struct host *h);
+void suite_pubsub(struct host *h);
 void dialogue(struct host *h); /* see dialogue.c */
 davit_status secret_get(struct host *h, struct call *ret_call, struct davit_str name);
 void rate_state(struct host *h, int seconds, int threads);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A subscription as a kernel would hold it: its call with credit, what was emitted and is unsettled, and settling. The
+ * operation runs on a thread of its own, so that it may wait there; whoever else emits is refused when there is no credit.
+ */
+#ifndef BENCH_SUBSCRIPTION_H
+#define BENCH_SUBSCRIPTION_H
+#include <davit/pubsub.h>
+
+#include "host.h"
+
+struct message {
+	struct message *next;
+	uint64_t token;
+	struct davit_bytes data;       /* copied */
+	struct davit_str topic, order; /* copied; order.p == NULL: none */
+	int64_t nmetadata;
+	char metadata[128]; /* the value of the pair "bench"; "" */
+};
+
+struct subscription {
+	struct davit_call call; /* must be first */
+	struct host *host;
+	struct davit_subscribe in;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct message *first, **last; /* emitted, not yet taken by the suite */
+	int64_t credit, unsettled, most_unsettled;
+	uint64_t accepted, refused, late; /* emit: DAVIT_OK; DAVIT_EXHAUSTED; after the end */
+	int standing, starved, cancelled, done, twice;
+	davit_status status;
+	char text[512];
+	void (*on_cancel)(void *arg), (*on_credit)(void *arg);
+	void *on_cancel_arg, *on_credit_arg;
+	struct kept *kept; /* davit_alloc */
+};
+
+/* Waits until it stands. 0; -1: it ended instead, or neither came within 10 s. */
+int subscription_open(struct subscription *s, struct host *h, const char *topic, uint64_t credit);
+/* The next message; NULL: none within the time. It is freed when it is settled. */
+struct message *subscription_take(struct subscription *s, int within_ms);
+/* Settles it with the component, gives the credit back and frees it. */
+davit_status subscription_settle(struct subscription *s, struct message *m, int outcome);
+/* Cancels; waits for davit_done. 0; -1: it did not come within 10 s. What was emitted and not taken is settled RETRY. */
+int subscription_close(struct subscription *s);
+#endif
