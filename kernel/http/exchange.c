@@ -142,20 +142,13 @@ int http_gone(const struct http_exchange *x)
 int call_field_is_ours(struct str name)
 {
 	switch (name.n) {
-	case 4:
-		return str_is(name, "date");
-	case 7:
-		return str_is(name, "upgrade");
-	case 10:
-		return str_is(name, "connection") || str_is(name, "keep-alive");
-	case 14:
-		return str_is(name, "content-length");
-	case 16:
-		return str_is(name, "proxy-connection");
-	case 17:
-		return str_is(name, "transfer-encoding");
-	default:
-		return 0;
+	case 4: return str_is(name, "date");
+	case 7: return str_is(name, "upgrade");
+	case 10: return str_is(name, "connection") || str_is(name, "keep-alive");
+	case 14: return str_is(name, "content-length");
+	case 16: return str_is(name, "proxy-connection");
+	case 17: return str_is(name, "transfer-encoding");
+	default: return 0;
 	}
 }
 

@@ -26,11 +26,11 @@ struct http_exchange {
 	struct arena *arena; /* of this call; the handler's to use */
 	void *user;	     /* the handler's to use */
 
-	int major;	       /* 1 or 2 */
-	int keep_alive;	       /* HTTP/1: the connection goes on after this exchange, if nothing fails */
-	struct str method;     /* as sent, case kept */
-	struct str target;     /* raw, undecoded; of an absolute target (http://…/a) only path and query */
-	struct str path, query; /* target before and behind the first '?'; query without it */
+	int major;		      /* 1 or 2 */
+	int keep_alive;		      /* HTTP/1: the connection goes on after this exchange, if nothing fails */
+	struct str method;	      /* as sent, case kept */
+	struct str target;	      /* raw, undecoded; of an absolute target (http://…/a) only path and query */
+	struct str path, query;	      /* target before and behind the first '?'; query without it */
 	struct str scheme, authority; /* authority: the Host field's value in HTTP/1 */
 	const struct http_field *fields;
 	size_t nfields;
@@ -40,7 +40,7 @@ struct http_exchange {
 	int64_t started_ns;	/* base/clock.h: when its first byte was looked at */
 	struct str peer;	/* "127.0.0.1:4711", "[::1]:4711" or "unix" */
 
-	int status;	       /* sent with the reply; 0 until then */
+	int status;		 /* sent with the reply; 0 until then */
 	uint64_t received, sent; /* body bytes so far */
 };
 

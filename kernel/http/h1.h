@@ -14,18 +14,18 @@ struct h1 {
 	struct h1_body body;  /* of the present request */
 	size_t scanned;	      /* of the next head */
 	uint64_t skipped;
-	uint8_t processing;   /* h1_go_on() runs: it need not be called */
-	uint8_t body_failed;  /* broken off, malformed or too slow */
-	uint8_t waits_head;   /* the first byte of a head has come, and its deadline runs */
+	uint8_t processing;  /* h1_go_on() runs: it need not be called */
+	uint8_t body_failed; /* broken off, malformed or too slow */
+	uint8_t waits_head;  /* the first byte of a head has come, and its deadline runs */
 };
 
 struct h1_call {
 	struct call k;
-	struct str ready;     /* the whole body, if it came with the head */
-	uint8_t expects;      /* 100 is not sent yet */
-	uint8_t old;	      /* HTTP/1.0 */
+	struct str ready; /* the whole body, if it came with the head */
+	uint8_t expects;  /* 100 is not sent yet */
+	uint8_t old;	  /* HTTP/1.0 */
 	uint8_t client_closes;
-	uint8_t chunked;      /* the reply's body ends so */
+	uint8_t chunked; /* the reply's body ends so */
 };
 
 extern const struct http_backend h1_backend;

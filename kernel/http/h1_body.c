@@ -66,15 +66,9 @@ static void step(struct h1_body *b, char c)
 		else
 			b->state = BODY_BAD;
 		break;
-	case CHUNK_CR:
-		b->state = c == '\r' ? CHUNK_LF : BODY_BAD;
-		break;
-	case CHUNK_LF:
-		b->state = c == '\n' ? CHUNK_SIZE : BODY_BAD;
-		break;
-	default:
-		b->state = BODY_BAD;
-		break;
+	case CHUNK_CR: b->state = c == '\r' ? CHUNK_LF : BODY_BAD; break;
+	case CHUNK_LF: b->state = c == '\n' ? CHUNK_SIZE : BODY_BAD; break;
+	default: b->state = BODY_BAD; break;
 	}
 }
 
@@ -118,12 +112,9 @@ enum h1_body_event h1_body_next(struct h1_body *b, struct str data, size_t *ret_
 	*ret_used = 0;
 	for (;;) {
 		switch (b->state) {
-		case BODY_DONE:
-			return BODY_END;
-		case BODY_BAD:
-			return BODY_BROKEN;
-		case CHUNK_TRAILERS:
-			return trailers(b, str_from(data, *ret_used), ret_used, ret_piece);
+		case BODY_DONE: return BODY_END;
+		case BODY_BAD: return BODY_BROKEN;
+		case CHUNK_TRAILERS: return trailers(b, str_from(data, *ret_used), ret_used, ret_piece);
 		case BODY_LENGTH:
 		case CHUNK_DATA:
 			if (*ret_used == data.n)

@@ -10,16 +10,24 @@
 #include "base/str.h"
 
 enum h1_body_state {
-	BODY_DONE, BODY_LENGTH, CHUNK_SIZE, CHUNK_EXTENSION, CHUNK_SIZE_LF, CHUNK_DATA, CHUNK_CR, CHUNK_LF,
-	CHUNK_TRAILERS, BODY_BAD
+	BODY_DONE,
+	BODY_LENGTH,
+	CHUNK_SIZE,
+	CHUNK_EXTENSION,
+	CHUNK_SIZE_LF,
+	CHUNK_DATA,
+	CHUNK_CR,
+	CHUNK_LF,
+	CHUNK_TRAILERS,
+	BODY_BAD
 };
 
 struct h1_body {
 	enum h1_body_state state;
-	uint64_t left;	    /* of the body, or of the chunk */
-	uint32_t digits;    /* of the chunk's size so far */
-	uint32_t overhead;  /* framing that carried little */
-	size_t scanned;	    /* of the trailers */
+	uint64_t left;	   /* of the body, or of the chunk */
+	uint32_t digits;   /* of the chunk's size so far */
+	uint32_t overhead; /* framing that carried little */
+	size_t scanned;	   /* of the trailers */
 	size_t trailer_limit;
 };
 

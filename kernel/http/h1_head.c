@@ -10,17 +10,15 @@
 /* RFC 9110, 5.6.2 */
 const unsigned char h1_token[256] = {
 	['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*', ['+'] = '+',
-	['-'] = '-', ['.'] = '.', ['^'] = '^', ['_'] = '_', ['`'] = '`', ['|'] = '|', ['~'] = '~',
-	['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6', ['7'] = '7',
-	['8'] = '8', ['9'] = '9',
-	['A'] = 'a', ['B'] = 'b', ['C'] = 'c', ['D'] = 'd', ['E'] = 'e', ['F'] = 'f', ['G'] = 'g', ['H'] = 'h',
-	['I'] = 'i', ['J'] = 'j', ['K'] = 'k', ['L'] = 'l', ['M'] = 'm', ['N'] = 'n', ['O'] = 'o', ['P'] = 'p',
-	['Q'] = 'q', ['R'] = 'r', ['S'] = 's', ['T'] = 't', ['U'] = 'u', ['V'] = 'v', ['W'] = 'w', ['X'] = 'x',
-	['Y'] = 'y', ['Z'] = 'z',
-	['a'] = 'a', ['b'] = 'b', ['c'] = 'c', ['d'] = 'd', ['e'] = 'e', ['f'] = 'f', ['g'] = 'g', ['h'] = 'h',
-	['i'] = 'i', ['j'] = 'j', ['k'] = 'k', ['l'] = 'l', ['m'] = 'm', ['n'] = 'n', ['o'] = 'o', ['p'] = 'p',
-	['q'] = 'q', ['r'] = 'r', ['s'] = 's', ['t'] = 't', ['u'] = 'u', ['v'] = 'v', ['w'] = 'w', ['x'] = 'x',
-	['y'] = 'y', ['z'] = 'z',
+	['-'] = '-', ['.'] = '.', ['^'] = '^', ['_'] = '_', ['`'] = '`', ['|'] = '|',	['~'] = '~', ['0'] = '0',
+	['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6',	['7'] = '7', ['8'] = '8',
+	['9'] = '9', ['A'] = 'a', ['B'] = 'b', ['C'] = 'c', ['D'] = 'd', ['E'] = 'e',	['F'] = 'f', ['G'] = 'g',
+	['H'] = 'h', ['I'] = 'i', ['J'] = 'j', ['K'] = 'k', ['L'] = 'l', ['M'] = 'm',	['N'] = 'n', ['O'] = 'o',
+	['P'] = 'p', ['Q'] = 'q', ['R'] = 'r', ['S'] = 's', ['T'] = 't', ['U'] = 'u',	['V'] = 'v', ['W'] = 'w',
+	['X'] = 'x', ['Y'] = 'y', ['Z'] = 'z', ['a'] = 'a', ['b'] = 'b', ['c'] = 'c',	['d'] = 'd', ['e'] = 'e',
+	['f'] = 'f', ['g'] = 'g', ['h'] = 'h', ['i'] = 'i', ['j'] = 'j', ['k'] = 'k',	['l'] = 'l', ['m'] = 'm',
+	['n'] = 'n', ['o'] = 'o', ['p'] = 'p', ['q'] = 'q', ['r'] = 'r', ['s'] = 's',	['t'] = 't', ['u'] = 'u',
+	['v'] = 'v', ['w'] = 'w', ['x'] = 'x', ['y'] = 'y', ['z'] = 'z',
 };
 
 int h1_is_token(struct str s)
@@ -203,8 +201,7 @@ static void take_connection(struct h1_head *h, struct str value)
 static struct h1_refusal take_field(struct h1_head *h, const struct http_field *f, int *hosts, int *lengths)
 {
 	switch (f->name.n) { /* most fields are told by their length */
-	case 4:
-		return str_is(f->name, "host") ? take_host(h, f->value, hosts) : OK;
+	case 4: return str_is(f->name, "host") ? take_host(h, f->value, hosts) : OK;
 	case 6:
 		if (!str_is(f->name, "expect"))
 			return OK;
@@ -220,10 +217,8 @@ static struct h1_refusal take_field(struct h1_head *h, const struct http_field *
 		if (!str_is(f->name, "content-length"))
 			return OK;
 		return (*lengths)++ ? BAD("") : parse_length(f->value, &h->content_length);
-	case 17:
-		return str_is(f->name, "transfer-encoding") ? take_coding(h, f->value) : OK;
-	default:
-		return OK;
+	case 17: return str_is(f->name, "transfer-encoding") ? take_coding(h, f->value) : OK;
+	default: return OK;
 	}
 }
 
@@ -284,8 +279,8 @@ static struct h1_refusal parse_target(struct h1_head *h)
 
 static struct h1_refusal parse_version(struct str v, struct h1_head *h)
 {
-	if (v.n != 8 || !str_starts(v, STR("HTTP/")) || v.p[5] < '0' || v.p[5] > '9' || v.p[6] != '.' ||
-	    v.p[7] < '0' || v.p[7] > '9')
+	if (v.n != 8 || !str_starts(v, STR("HTTP/")) || v.p[5] < '0' || v.p[5] > '9' || v.p[6] != '.' || v.p[7] < '0' ||
+	    v.p[7] > '9')
 		return BAD("");
 	if (v.p[5] != '1')
 		return (struct h1_refusal){ 505, "unsupported protocol version" };

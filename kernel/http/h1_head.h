@@ -34,6 +34,6 @@ struct h1_refusal h1_head_parse(struct h1_head *h, char *p, size_t n, struct are
 struct h1_refusal h1_fields_parse(char *p, size_t n, struct arena *a, struct http_field **ret_fields, size_t *ret_n);
 
 int h1_is_token(struct str s);
-int h1_is_value(struct str s); /* no control character but tab */
+int h1_is_value(struct str s);		  /* no control character but tab */
 extern const unsigned char h1_token[256]; /* the lower-case form of what may stand in a name, else 0 */
 #endif

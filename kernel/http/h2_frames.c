@@ -86,9 +86,7 @@ static int begin(struct h2 *h, struct str payload)
 			error = NGHTTP2_PROTOCOL_ERROR;
 		h2_spend(h, 1);
 		break;
-	default:
-		h2_spend(h, 1);
-		break;
+	default: h2_spend(h, 1); break;
 	}
 	if (error == NGHTTP2_NO_ERROR)
 		return 0;

@@ -295,8 +295,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *f, void 
 
 	if (f->hd.type == NGHTTP2_RST_STREAM && is_clients_fault(f->rst_stream.error_code))
 		h2_spend(h, 1); /* malformed streams cost us as much as those that the client resets itself */
-	if (!(f->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
-	    (f->hd.type != NGHTTP2_DATA && f->hd.type != NGHTTP2_HEADERS))
+	if (!(f->hd.flags & NGHTTP2_FLAG_END_STREAM) || (f->hd.type != NGHTTP2_DATA && f->hd.type != NGHTTP2_HEADERS))
 		return 0;
 	m = nghttp2_session_get_stream_user_data(session, f->hd.stream_id);
 	if (m == NULL)

@@ -76,7 +76,7 @@ struct server_loop {
 
 struct http_server {
 	struct http_server_options o;
-	char *name, *path; /* path: of a Unix socket, else NULL */
+	char *name, *path;	  /* path: of a Unix socket, else NULL */
 	int port, nloops, shared; /* shared: one listening socket for all loops */
 	size_t input_size;
 	atomic_int draining;

@@ -17,7 +17,7 @@
 #include "http/inside.h"
 
 #define BACKLOG 1024
-#define ACCEPT_BATCH 64	  /* a turn, so that accepting starves nobody */
+#define ACCEPT_BATCH 64	 /* a turn, so that accepting starves nobody */
 #define ACCEPT_PAUSE 100 /* ms without descriptors or memory */
 
 static atomic_int process_connections;

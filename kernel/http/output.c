@@ -148,8 +148,8 @@ ssize_t output_send(struct output *o, int fd)
 	if (m.msg_iovlen == 0)
 		return 0;
 	do {
-		sent = m.msg_iovlen == 1 ? send(fd, v[0].iov_base, v[0].iov_len, MSG_NOSIGNAL) :
-					   sendmsg(fd, &m, MSG_NOSIGNAL);
+		sent = m.msg_iovlen == 1 ? send(fd, v[0].iov_base, v[0].iov_len, MSG_NOSIGNAL)
+					 : sendmsg(fd, &m, MSG_NOSIGNAL);
 	} while (sent < 0 && errno == EINTR);
 	if (sent < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : -1;

@@ -17,15 +17,15 @@ struct http_server_options {
 	/* Replies when no fiber can be had (no fiber here: use http_reply only). NULL: 503. */
 	void (*refuse)(void *ctx, struct http_exchange *x);
 	void *ctx;
-	size_t header_limit;	   /* bytes of request line and fields; beyond: 431, or HTTP/2's refusal */
-	int header_timeout_ms;	   /* from the first byte (or accept) to the end of the fields; 10 s */
-	int idle_body_timeout_ms;  /* a body that is waited for and stands still ends the connection; 0: never */
-	int stall_timeout_ms;	   /* what is to be sent and not taken for so long ends connection or stream; 0: never */
-	int keep_alive_ms;	   /* an idle connection is closed; 0: never */
-	int no_date;		   /* HTTP/2 replies get no `date`, which gRPC clients would take for metadata */
-	int connection_limit;	   /* of the process; beyond it a 503 and close; 10,000 */
-	int stream_limit;	   /* HTTP/2 streams a connection; 1,000 */
-	size_t window;		   /* HTTP/2 bytes a stream that the handler has not read; 64 KiB … */
+	size_t header_limit;	  /* bytes of request line and fields; beyond: 431, or HTTP/2's refusal */
+	int header_timeout_ms;	  /* from the first byte (or accept) to the end of the fields; 10 s */
+	int idle_body_timeout_ms; /* a body that is waited for and stands still ends the connection; 0: never */
+	int stall_timeout_ms;	  /* what is to be sent and not taken for so long ends connection or stream; 0: never */
+	int keep_alive_ms;	  /* an idle connection is closed; 0: never */
+	int no_date;		  /* HTTP/2 replies get no `date`, which gRPC clients would take for metadata */
+	int connection_limit;	  /* of the process; beyond it a 503 and close; 10,000 */
+	int stream_limit;	  /* HTTP/2 streams a connection; 1,000 */
+	size_t window;		  /* HTTP/2 bytes a stream that the handler has not read; 64 KiB … */
 };
 
 struct http_server_options http_server_defaults(void);

@@ -27,7 +27,7 @@ struct loop {
 	uv_prepare_t prepare;
 	uv_check_t check;
 	pthread_t thread;
-	int index, started;
+	int index, started, ended;
 	atomic_int stopping;
 	_Atomic(struct loop_task *) posted; /* newest first */
 	struct loop_task *deferred, **deferred_end;

@@ -115,6 +115,16 @@ struct loop *loop_new(int index)
 	return l;
 }
 
+static void close_handles(struct loop *l)
+{
+	uv_close((uv_handle_t *)&l->async, NULL);
+	uv_close((uv_handle_t *)&l->prepare, NULL);
+	uv_close((uv_handle_t *)&l->check, NULL);
+	l->stopping = 0;
+	uv_run(&l->uv, UV_RUN_NOWAIT);
+	l->ended = 1;
+}
+
 static void *thread_main(void *arg)
 {
 	struct loop *l = arg;
@@ -128,11 +138,7 @@ static void *thread_main(void *arg)
 	run_posted(l);
 	run_turn(l);
 	fiber_drop_spare(l);
-	uv_close((uv_handle_t *)&l->async, NULL);
-	uv_close((uv_handle_t *)&l->prepare, NULL);
-	uv_close((uv_handle_t *)&l->check, NULL);
-	l->stopping = 0;
-	uv_run(&l->uv, UV_RUN_NOWAIT);
+	close_handles(l);
 	arena_drop_stock();
 	loop_current = NULL;
 	return NULL;
@@ -170,6 +176,8 @@ void loop_free(struct loop *l)
 {
 	if (l == NULL)
 		return;
+	if (!l->ended)
+		close_handles(l); /* it never ran */
 	uv_loop_close(&l->uv);
 	mem_free(l);
 }

@@ -45,7 +45,8 @@ static void handle(void *ctx, struct http_exchange *x)
 		pieces(x);
 	} else {
 		if (str_eq(x->path, STR("/slow")) || str_eq(x->path, STR("/short")))
-			for (until = clock_ns() + (x->path.n == 5 ? 1000000000 : 10000000); fiber_park_until(until) == 0;)
+			for (until = clock_ns() + (x->path.n == 5 ? 1000000000 : 10000000);
+			     fiber_park_until(until) == 0;)
 				;
 		http_reply(x, 200, text, 1, STR("hello from a small server\n"));
 	}

@@ -68,8 +68,9 @@ static void rig_info(struct http_exchange *x)
 	struct buf b = buf_in(x->arena);
 	size_t i;
 
-	buf_printf(&b, "%d " STR_FMT " " STR_FMT " path=" STR_FMT " query=" STR_FMT " authority=" STR_FMT "\n", x->major,
-		   STR_ARG(x->method), STR_ARG(x->target), STR_ARG(x->path), STR_ARG(x->query), STR_ARG(x->authority));
+	buf_printf(&b, "%d " STR_FMT " " STR_FMT " path=" STR_FMT " query=" STR_FMT " authority=" STR_FMT "\n",
+		   x->major, STR_ARG(x->method), STR_ARG(x->target), STR_ARG(x->path), STR_ARG(x->query),
+		   STR_ARG(x->authority));
 	for (i = 0; i < x->nfields; i++)
 		buf_printf(&b, STR_FMT "=[" STR_FMT "]\n", STR_ARG(x->fields[i].name), STR_ARG(x->fields[i].value));
 	http_reply(x, 200, rig_text, 1, buf_str(&b));
@@ -144,8 +145,11 @@ static void rig_hold(struct http_exchange *x)
 static void rig_fields(struct http_exchange *x)
 {
 	static const struct http_field f[] = {
-		{ STR("x-split"), STR("a\r\nx-evil: 1") }, { STR("x-bad name"), STR("b") }, { STR("content-length"), STR("99") },
-		{ STR("connection"), STR("upgrade") },	   { STR("x-good"), STR("c") },
+		{ STR("x-split"), STR("a\r\nx-evil: 1") },
+		{ STR("x-bad name"), STR("b") },
+		{ STR("content-length"), STR("99") },
+		{ STR("connection"), STR("upgrade") },
+		{ STR("x-good"), STR("c") },
 	};
 
 	http_reply(x, 200, f, 5, STR("ok"));
@@ -244,13 +248,26 @@ static void rig_ignore(struct http_exchange *x)
 }
 
 static const struct rig_route rig_routes[] = {
-	{ "/echo", rig_echo },	     { "/large", rig_large_reply },  { "/large-write", rig_large_write },
-	{ "/pieces", rig_chunked },  { "/counted", rig_counted },    { "/too-much", rig_too_much },
-	{ "/too-little", rig_too_little }, { "/stream", rig_stream }, { "/wait", rig_wait },
-	{ "/hold", rig_hold },	     { "/fields", rig_fields },	     { "/slow", rig_slow },
-	{ "/status", rig_status },   { "/oom", rig_no_memory },	     { "/oom-late", rig_no_memory_late },
-	{ "/abort", rig_abort },     { "/nothing", rig_nothing },    { "/ignore", rig_ignore },
-	{ "/peer", rig_peer },	     { "/loop", rig_loop },
+	{ "/echo", rig_echo },
+	{ "/large", rig_large_reply },
+	{ "/large-write", rig_large_write },
+	{ "/pieces", rig_chunked },
+	{ "/counted", rig_counted },
+	{ "/too-much", rig_too_much },
+	{ "/too-little", rig_too_little },
+	{ "/stream", rig_stream },
+	{ "/wait", rig_wait },
+	{ "/hold", rig_hold },
+	{ "/fields", rig_fields },
+	{ "/slow", rig_slow },
+	{ "/status", rig_status },
+	{ "/oom", rig_no_memory },
+	{ "/oom-late", rig_no_memory_late },
+	{ "/abort", rig_abort },
+	{ "/nothing", rig_nothing },
+	{ "/ignore", rig_ignore },
+	{ "/peer", rig_peer },
+	{ "/loop", rig_loop },
 };
 
 static void rig_handle(void *ctx, struct http_exchange *x)

@@ -171,7 +171,7 @@ START_TEST(end_of_head_is_found_at_any_split)
 END_TEST
 
 struct body_case {
-	const char *text; /* of a chunked body, and what follows it */
+	const char *text;		    /* of a chunked body, and what follows it */
 	const char *body, *trailers, *rest; /* body NULL: broken */
 };
 

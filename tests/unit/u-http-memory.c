@@ -51,8 +51,13 @@ struct script {
 	size_t n;
 };
 
-#define SCRIPT(name, bytes) { name, bytes, sizeof(bytes) - 1 }
-#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" "\0\0\0\4\0\0\0\0\0"
+#define SCRIPT(name, bytes) \
+	{ \
+		name, bytes, sizeof(bytes) - 1 \
+	}
+#define PREFACE \
+	"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" \
+	"\0\0\0\4\0\0\0\0\0"
 static const struct script scripts[] = {
 	SCRIPT("get", "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
 	SCRIPT("post", "POST /echo HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"),
@@ -60,13 +65,23 @@ static const struct script scripts[] = {
 			  "5\r\nhello\r\n0\r\nX: y\r\n\r\n"),
 	SCRIPT("pieces", "GET /pieces HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
 	SCRIPT("large", "GET /large-write HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
-	SCRIPT("pipelined", "GET /slow?1 HTTP/1.1\r\nHost: h\r\n\r\nGET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+	SCRIPT("pipelined",
+	       "GET /slow?1 HTTP/1.1\r\nHost: h\r\n\r\nGET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
 	/* 0x82 GET, 0x86 http, 0x41 :authority, 0x04 :path */
-	SCRIPT("h2 get", PREFACE "\0\0\11\1\5\0\0\0\1" "\x82\x86\x41\1h\4\2/a" "\0\0\10\7\0\0\0\0\0" "\0\0\0\0\0\0\0\0"),
-	SCRIPT("h2 pieces", PREFACE "\0\0\16\1\5\0\0\0\1" "\x82\x86\x41\1h\4\7/pieces" "\0\0\10\7\0\0\0\0\0"
-			    "\0\0\0\0\0\0\0\0"),
-	SCRIPT("h2 post", PREFACE "\0\0\14\1\4\0\0\0\1" "\x83\x86\x41\1h\4\5/echo" "\0\0\5\0\1\0\0\0\1" "hello"
-			  "\0\0\10\7\0\0\0\0\0" "\0\0\0\0\0\0\0\0"),
+	SCRIPT("h2 get", PREFACE "\0\0\11\1\5\0\0\0\1"
+				 "\x82\x86\x41\1h\4\2/a"
+				 "\0\0\10\7\0\0\0\0\0"
+				 "\0\0\0\0\0\0\0\0"),
+	SCRIPT("h2 pieces", PREFACE "\0\0\16\1\5\0\0\0\1"
+				    "\x82\x86\x41\1h\4\7/pieces"
+				    "\0\0\10\7\0\0\0\0\0"
+				    "\0\0\0\0\0\0\0\0"),
+	SCRIPT("h2 post", PREFACE "\0\0\14\1\4\0\0\0\1"
+				  "\x83\x86\x41\1h\4\5/echo"
+				  "\0\0\5\0\1\0\0\0\1"
+				  "hello"
+				  "\0\0\10\7\0\0\0\0\0"
+				  "\0\0\0\0\0\0\0\0"),
 };
 
 /* Sends the script; everything that comes until the end. */

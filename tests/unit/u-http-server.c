@@ -286,8 +286,7 @@ START_TEST(without_descriptors_it_waits_and_goes_on)
 	few.rlim_cur = (rlim_t)fds[2] + 1;
 	setrlimit(RLIMIT_NOFILE, &few);
 	for (i = 0; i < 3; i++) { /* the kernel lets them in, the server cannot */
-		struct sockaddr_in to = { .sin_family = AF_INET,
-					  .sin_port = htons((uint16_t)http_server_port(rig.s)) };
+		struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)http_server_port(rig.s)) };
 
 		to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 		ck_assert_int_eq(connect(fds[i], (struct sockaddr *)&to, sizeof(to)), 0);
@@ -363,10 +362,10 @@ START_TEST(closing_under_load)
 
 	for (i = 0; i < 100; i++) {
 		fds[i] = dial();
-		put_text(fds[i], i % 4 == 0   ? "GET /large HTTP/1.1\r\n" HOST "\r\n" :
-				 i % 4 == 1   ? "GET /slow?1 HTTP/1.1\r\n" HOST "\r\n" :
-				 i % 4 == 2   ? "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\nabc" :
-						"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+		put_text(fds[i], i % 4 == 0   ? "GET /large HTTP/1.1\r\n" HOST "\r\n"
+				 : i % 4 == 1 ? "GET /slow?1 HTTP/1.1\r\n" HOST "\r\n"
+				 : i % 4 == 2 ? "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\nabc"
+					      : "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 		if (i % 7 == 0)
 			close(fds[i]), fds[i] = -1;
 	}
@@ -392,11 +391,16 @@ static void add(Suite *s, const char *name, void (*before)(void), const TTest *c
 
 int main(void)
 {
-	const TTest *const unopened[] = { every_address_means_both_families, names_and_bad_addresses,
-					  unix_socket_serves_and_goes, a_file_is_not_a_stale_socket,
+	const TTest *const unopened[] = { every_address_means_both_families,  names_and_bad_addresses,
+					  unix_socket_serves_and_goes,	      a_file_is_not_a_stale_socket,
 					  connections_over_the_limit_get_503, NULL };
-	const TTest *const opened[] = { taken_port_is_refused, all_loops_accept, without_descriptors_it_waits_and_goes_on,
-					draining_lets_calls_end, closing_cuts_what_does_not_end, closing_under_load, NULL };
+	const TTest *const opened[] = { taken_port_is_refused,
+					all_loops_accept,
+					without_descriptors_it_waits_and_goes_on,
+					draining_lets_calls_end,
+					closing_cuts_what_does_not_end,
+					closing_under_load,
+					NULL };
 	const TTest *const fibers[] = { calls_over_the_fibers_are_refused, NULL };
 	Suite *s = suite_create("http-server");
 	SRunner *r;

@@ -43,15 +43,24 @@ struct talk {
 };
 
 static const struct talk talks[] = {
-	{ "GET /a?b=c HTTP/1.1\r\n" HOST "X: y\r\n\r\n", "HTTP/1.1 200 OK\r\n", "1 GET /a?b=c path=/a query=b=c authority=h\n" },
+	{ "GET /a?b=c HTTP/1.1\r\n" HOST "X: y\r\n\r\n", "HTTP/1.1 200 OK\r\n",
+	  "1 GET /a?b=c path=/a query=b=c authority=h\n" },
 	{ "GET http://x/a HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\n", "1 GET /a path=/a query= authority=x\n" },
 	{ "FOO /a HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\n", "1 FOO /a" },
 	{ "PRIX /a HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\n", "1 PRIX /a" },
 	{ "CONNECT a:1 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\n", "1 CONNECT a:1 path= " },
 	{ "\r\n\r\nGET /a HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\n", "1 GET /a" },
 	{ "GET /a HTTP/1.1\nHost: h\n\n", "HTTP/1.1 200 OK\r\n", "1 GET /a" },
-	{ "GET /a HTTP/1.1\r\n" HOST "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
+	/* no upgrade: without settings, with broken ones, with a body, to something else */
+	{ "GET /a HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n", "HTTP/1.1 200 OK\r\n", "1 GET /a" },
+	{ "GET /a HTTP/1.1\r\n" HOST
+	  "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAM!\r\n\r\n",
 	  "HTTP/1.1 200 OK\r\n", "1 GET /a" },
+	{ "POST /echo HTTP/1.1\r\n" HOST "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+	  "HTTP2-Settings: AAMAAABk\r\nContent-Length: 2\r\n\r\nab",
+	  "HTTP/1.1 200 OK\r\n", "\r\n\r\nab" },
+	{ "GET /a HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", "HTTP/1.1 200 OK\r\n",
+	  "1 GET /a" },
 	{ "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello", "HTTP/1.1 200 OK\r\n", "\r\n\r\nhello" },
 	{ "GET /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello", "HTTP/1.1 200 OK\r\n", "\r\n\r\nhello" },
 	{ "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\n", "Content-Length: 0\r\n" },
@@ -59,9 +68,10 @@ static const struct talk talks[] = {
 	  "HTTP/1.1 200 OK\r\n", "\r\n\r\nabcdefg" },
 	{ "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nMy: trailer\r\n\r\n",
 	  "HTTP/1.1 200 OK\r\n", "X-Trailer: trailer\r\n" },
-	{ "POST /echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\nab",
-	  "HTTP/1.1 200 OK\r\n", "\r\n\r\nab" },
-	{ "POST /echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\n", NULL },
+	{ "POST /echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\nab", "HTTP/1.1 200 OK\r\n",
+	  "\r\n\r\nab" },
+	{ "POST /echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\n",
+	  NULL },
 	{ "HEAD /echo HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\n", "Content-Length: 0\r\n" },
 	{ "GET /pieces HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\n",
 	  "\r\n\r\n6\r\npiece \r\n6\r\npiece \r\n6\r\npiece \r\n0\r\nX-End: here\r\n\r\n" },
@@ -70,7 +80,8 @@ static const struct talk talks[] = {
 	  "Connection: close\r\n\r\npiece piece piece " },
 	{ "GET /counted HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "HTTP/1.1 200 OK\r\n",
 	  "Content-Length: 18\r\nConnection: keep-alive\r\n\r\npiece piece piece " },
-	{ "GET /counted HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\n", "Content-Length: 18\r\n\r\npiece piece piece " },
+	{ "GET /counted HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\n",
+	  "Content-Length: 18\r\n\r\npiece piece piece " },
 	{ "GET /too-much HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\n", "Content-Length: 8\r\n\r\npiece pi" },
 	{ "HEAD /counted HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\n", "Content-Length: 18\r\n\r\n" },
 	{ "GET /status?204 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 204 No Content\r\nDate: ", NULL },
@@ -82,11 +93,13 @@ static const struct talk talks[] = {
 	{ "GET /fields HTTP/1.1\r\n" HOST "\r\n",
 	  "HTTP/1.1 200 OK\r\nX-Split: a  x-evil: 1\r\nX-Good: c\r\nDate: ", "Content-Length: 2\r\n\r\nok" },
 	/* refused, as Go writes it */
-	{ "GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request: missing required Host header\r\n"
+	{ "GET / HTTP/1.1\r\n\r\n",
+	  "HTTP/1.1 400 Bad Request: missing required Host header\r\n"
 	  "Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n",
 	  "\r\n\r\n400 Bad Request: missing required Host header" },
 	{ "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "HTTP/1.1 400 Bad Request: malformed Host header\r\n", NULL },
-	{ "GET / HTTP/3.0\r\n" HOST "\r\n", "HTTP/1.1 505 HTTP Version Not Supported: unsupported protocol version\r\n", NULL },
+	{ "GET / HTTP/3.0\r\n" HOST "\r\n", "HTTP/1.1 505 HTTP Version Not Supported: unsupported protocol version\r\n",
+	  NULL },
 	{ "GET /a b HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400 Bad Request\r\n", "\r\n\r\n400 Bad Request" },
 	{ "GET / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n", "HTTP/1.1 501 Not Implemented", NULL },
 	{ "GET / HTTP/1.1\r\n" HOST "Expect: gold\r\n\r\n", "HTTP/1.1 417 Expectation Failed\r\n", NULL },
@@ -101,7 +114,8 @@ static const struct talk talks[] = {
 	  "Connection: close\r\n" },
 	{ "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\nabcXX0\r\n\r\n",
 	  "HTTP/1.1 400 Bad Request\r\n", "Connection: close\r\n" },
-	{ "POST /ignore HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\nabcXX0\r\n\r\nGET /a HTTP/1.1\r\n" HOST "\r\n",
+	{ "POST /ignore HTTP/1.1\r\n" HOST
+	  "Transfer-Encoding: chunked\r\n\r\n3\r\nabcXX0\r\n\r\nGET /a HTTP/1.1\r\n" HOST "\r\n",
 	  "HTTP/1.1 200 OK\r\n", "ignored" },
 };
 
@@ -158,11 +172,12 @@ END_TEST
 
 START_TEST(bodies_and_requests_follow_each_other)
 {
-	static const char two[] = "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
-				  "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n0\r\n\r\n"
-				  "POST /ignore HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nGET"
-				  "POST /ignore HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nGET\r\n0\r\n\r\n"
-				  "GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+	static const char two[] =
+		"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
+		"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n0\r\n\r\n"
+		"POST /ignore HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nGET"
+		"POST /ignore HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nGET\r\n0\r\n\r\n"
+		"GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
 	size_t step;
 
 	for (step = 1; step < sizeof(two); step += 7) {
