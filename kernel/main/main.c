@@ -117,6 +117,7 @@ static void block_shutdown(const struct options *o)
 	if (o->dapr_block_shutdown_duration < 0)
 		return;
 	duration_text(o->dapr_block_shutdown_duration, text);
+	take(RUNTIME_APP_UNHEALTHY); /* only what comes from now on counts */
 	log_info("Blocking graceful shutdown for %s or until app reports unhealthy...", text);
 	while (clock_ms() < until) {
 		sig = next_signal(until);
@@ -126,6 +127,10 @@ static void block_shutdown(const struct options *o)
 		}
 		if (take(RUNTIME_FORCED))
 			force_exit();
+		if (take(RUNTIME_APP_UNHEALTHY)) {
+			log_info("App reported unhealthy, entering shutdown...");
+			return;
+		}
 	}
 	log_info("Block shutdown period expired, entering shutdown...");
 }

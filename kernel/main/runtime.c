@@ -6,6 +6,7 @@
 #include "api/access.h"
 #include "api/api.h"
 #include "api/cors.h"
+#include "app/app.h"
 #include "base/banned.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -39,6 +40,7 @@ struct runtime {
 	struct api api;
 	int api_made;
 	struct servers servers;
+	struct app *app; /* NULL: no --app-port */
 	struct loop_task task;
 	int64_t began_ms;
 	int within_ms; /* while closing */
@@ -308,6 +310,68 @@ static void warn_of_scopes(const struct runtime *r)
 	}
 }
 
+static void app_ready(void *ctx)
+{
+	struct runtime *r = ctx;
+
+	r->hook.tell(r->hook.ctx, RUNTIME_APP_READY);
+}
+
+static void app_changed(void *ctx, int healthy)
+{
+	struct runtime *r = ctx;
+
+	if (!healthy)
+		r->hook.tell(r->hook.ctx, RUNTIME_APP_UNHEALTHY);
+}
+
+static int lists(const struct options_list *l, const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		if (str_is(l->at[i], word))
+			return 1;
+	return 0;
+}
+
+/* Begins to wait for the application, which ends in app_ready(). */
+static int start_app(struct runtime *r, struct arena *a, struct str *ret_message)
+{
+	static const enum app_channel channels[] = { APP_CHANNEL_HTTP, APP_CHANNEL_HTTPS, APP_CHANNEL_H2C, APP_CHANNEL_GRPC,
+						     APP_CHANNEL_GRPCS };
+	const struct options *o = r->o;
+	struct app_options p = {
+		.app_id = o->app_id,
+		.address = o->app_channel_address,
+		.port = o->number.app_port,
+		.channel = channels[o->protocol],
+		.max_concurrency = r->api.app.max_concurrency,
+		.token = environment("APP_API_TOKEN"),
+		.body_limit = r->api.body_limit,
+		.header_limit = (size_t)o->read_buffer_size,
+		.skip_config = lists(&o->disable_init_endpoints, "config"),
+		.health_check = o->enable_app_health_check,
+		.health_path = o->app_health_check_path,
+		.health_interval_ns = o->app_health_probe_interval * 1000000000,
+		.health_timeout_ns = o->app_health_probe_timeout * 1000000,
+		.health_threshold = (int)o->app_health_threshold,
+		.metrics = r->metrics,
+		.ctx = r,
+		.ready = app_ready,
+		.changed = app_changed,
+	};
+	struct error e;
+
+	r->app = app_new(&p, r->loops, r->nloops, a, &e);
+	if (r->app == NULL) {
+		*ret_message = e.message;
+		return -1;
+	}
+	app_start(r->app);
+	return 0;
+}
+
 int runtime_serve(struct runtime *r, struct arena *a, struct str *ret_message)
 {
 	if (r->blocks == NULL) {
@@ -324,8 +388,7 @@ int runtime_serve(struct runtime *r, struct arena *a, struct str *ret_message)
 	if (servers_open(&r->servers, r->o, &r->api, a, ret_message) < 0)
 		return -1;
 	r->api.ready |= API_READY_OUTBOUND;
-	r->hook.tell(r->hook.ctx, RUNTIME_APP_READY);
-	return 0;
+	return start_app(r, a, ret_message);
 }
 
 void runtime_ready(struct runtime *r)
@@ -360,10 +423,13 @@ void runtime_free(struct runtime *r, int within_ms)
 	int64_t until = clock_ms() + within_ms, left;
 	int i;
 
+	if (r->app != NULL)
+		app_stop(r->app);
 	servers_drain(&r->servers);
 	r->api.ready = 0;
 	r->api.waiting_for = "runtime";
 	servers_close(&r->servers, within_ms);
+	app_free(r->app);
 	left = until - clock_ms();
 	if (r->blocks != NULL && uv_sem_init(&r->closed, 0) == 0) {
 		log_info("Dapr is shutting down");

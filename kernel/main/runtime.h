@@ -10,7 +10,7 @@
 struct runtime;
 
 /* What the main thread is told, from any thread. */
-enum runtime_event { RUNTIME_OPENED, RUNTIME_APP_READY, RUNTIME_SHUTDOWN, RUNTIME_FORCED };
+enum runtime_event { RUNTIME_OPENED, RUNTIME_APP_READY, RUNTIME_APP_UNHEALTHY, RUNTIME_SHUTDOWN, RUNTIME_FORCED };
 
 struct runtime_hook {
 	void (*tell)(void *ctx, enum runtime_event e);
