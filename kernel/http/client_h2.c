@@ -209,11 +209,39 @@ static void came(void *h2, const char *p, ssize_t n)
 		char text[120];
 
 		snprintf(text, sizeof(text), "http2: connection error: %s", nghttp2_strerror((int)rc));
-		client_h2_close(h, (struct error){ .code = ERROR_UNAVAILABLE, .message = str_of(text) });
+		client_h2_close(h, rc == NGHTTP2_ERR_NOMEM
+					   ? CLIENT_NO_MEMORY
+					   : (struct error){ .code = ERROR_UNAVAILABLE, .message = str_of(text) });
 		return;
 	}
 	client_h2_flush(h);
 }
+
+static void *take_memory(size_t n, void *user)
+{
+	(void)user;
+	return mem_alloc(n);
+}
+
+static void *take_zeroed(size_t n, size_t size, void *user)
+{
+	(void)user;
+	return size > 0 && n > SIZE_MAX / size ? NULL : mem_zalloc(n * size);
+}
+
+static void *resize_memory(void *p, size_t n, void *user)
+{
+	(void)user;
+	return mem_resize(p, n);
+}
+
+static void give_memory(void *p, void *user)
+{
+	(void)user;
+	mem_free(p);
+}
+
+static nghttp2_mem memory = { NULL, take_memory, give_memory, take_zeroed, resize_memory };
 
 static int open_session(struct client_h2 *h)
 {
@@ -232,7 +260,7 @@ static int open_session(struct client_h2 *h)
 	if (rc == 0) {
 		nghttp2_option_set_no_auto_window_update(option, 1);
 		nghttp2_option_set_no_closed_streams(option, 1);
-		rc = nghttp2_session_client_new2(&h->session, callbacks, h, option);
+		rc = nghttp2_session_client_new3(&h->session, callbacks, h, option, &memory);
 	}
 	nghttp2_session_callbacks_del(callbacks);
 	nghttp2_option_del(option);
