@@ -139,3 +139,8 @@ struct regex *regex_new(struct arena *a, struct str pattern, struct str *ret_mes
 	*ret_message = arena_printf(a, "error parsing regexp: %s: `" STR_FMT "`", p.fault, STR_ARG(pattern));
 	return NULL;
 }
+
+size_t regex_size(const struct regex *re)
+{
+	return re->n;
+}

@@ -23,6 +23,9 @@ struct regex;
 /* Lives in a. NULL: ret_message (in a) says what is wrong with the pattern. Shared by threads. */
 struct regex *regex_new(struct arena *a, struct str pattern, struct str *ret_message);
 
+/* Instructions: a search takes at most so many steps a character. */
+size_t regex_size(const struct regex *re);
+
 /* 1: found; 0: not there; -1: no memory. */
 int regex_search(const struct regex *re, struct str text);
 /* The first match at or after `from`: groups borrow from text, p is NULL where a group took no part. */
