@@ -3,6 +3,7 @@
 
 #include "base/banned.h"
 #include "base/clock.h"
+#include "blocks/state_error.h"
 #include "plugin/call.h"
 
 static struct error failure(struct arena *a, int code, int http, const char *tag, struct str message)
@@ -75,12 +76,13 @@ static struct error failed(struct scope *s, const struct answer *got, struct str
 {
 	struct arena *a = s->arena;
 	struct str why = got->message.n ? got->message : str_of(error_code_name(got->status));
+	int32_t code = state_error_code(got);
 
 	if (name.p != NULL)
-		return failure(a, ERROR_INTERNAL, 500, "ERR_SECRET_GET",
+		return failure(a, code, 500, "ERR_SECRET_GET",
 			       arena_printf(a, "failed getting secret with key " STR_FMT " from secret store " STR_FMT ": " STR_FMT,
 					    STR_ARG(name), STR_ARG(store), STR_ARG(why)));
-	return failure(a, ERROR_INTERNAL, 500, "ERR_SECRET_GET",
+	return failure(a, code, 500, "ERR_SECRET_GET",
 		       arena_printf(a, "failed getting secrets from secret store " STR_FMT ": " STR_FMT, STR_ARG(store),
 				    STR_ARG(why)));
 }

@@ -9,6 +9,7 @@ extern const struct davit_state_ops peer_state_ops;
 extern const struct davit_secrets_ops peer_secrets_ops;
 
 davit_status peer_state_open(void *none, struct davit_call *call, const struct davit_open *in);
-davit_status peer_state_query(void *self, struct davit_call *call, const struct davit_state_query *in); /* state_query.c */
+davit_status peer_state_query(void *self, struct davit_call *call,
+			      const struct davit_state_query *in); /* state_query.c */
 davit_status peer_secrets_open(void *none, struct davit_call *call, const struct davit_open *in);
 #endif

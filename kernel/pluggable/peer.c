@@ -177,7 +177,8 @@ int peer_call(struct peer_job *j, const char *method, const ProtobufCMessage *in
 
 	if (j->broken) {
 		*ret_end = (struct status){ .code = ERROR_INVALID_ARGUMENT,
-					    .message = STR("a key or value holds a NUL, which the protocol cannot carry") };
+					    .message = STR(
+						    "a key or value holds a NUL, which the protocol cannot carry") };
 		return -1;
 	}
 	protobuf_c_message_pack(in, packed);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The other side of one instance, seen from one loop: a connection, made when it is needed and again when it was lost, and
- * calls on it. A process that took the place of the one that was told Init is told Init before anything else is asked of
- * it, so a component that was restarted goes on without anybody's help.
+ * The other side of one instance, seen from one loop: a connection, made when it is needed and
+ * again when it was lost, and calls on it. A process that took the place of the one that was told
+ * Init is told Init before anything else is asked of it, so a component that was restarted goes on
+ * without anybody's help.
  *
- * Operations run in peer_run(), which gives them an arena that may jump (base/arena.h) and tells them of cancelling.
+ * Operations run in peer_run(), which gives them an arena that may jump (base/arena.h) and tells
+ * them of cancelling.
  */
 #ifndef PLUGGABLE_PEER_H
 #define PLUGGABLE_PEER_H
@@ -24,19 +26,23 @@ struct peer_job {
 	struct davit_call *call;
 	struct arena *arena;
 	struct grpc_stream *now; /* what to cancel; NULL: nothing */
-	int broken; /* a text of the request cannot be sent */
+	int broken;		 /* a text of the request cannot be sent */
 };
 
 typedef davit_status peer_fn(struct peer_job *j, const void *in);
 
-/* Opens: connects, tells Init, then runs `first`, on the first loop only, which emits what it finds out. On failure nothing
- * is left. */
+/*
+ * Opens: connects, tells Init, then runs `first`, on the first loop only, which emits what it finds
+ * out. On failure nothing * is left.
+ */
 davit_status peer_open(struct davit_call *call, const struct davit_open *in, const char *service, peer_fn *first);
 struct davit_opened peer_opened(struct peer_job *j); /* for `first` to complete and emit */
 davit_status peer_run(void *self, struct davit_call *call, peer_fn *fn, const void *in);
 
-/* One call; method: "StateStore/Get", below dapr.proto.components.v1. 0: *ret_reply, in the arena; -1: *ret_end
- * says how it ended. */
+/*
+ * One call; method: "StateStore/Get", below dapr.proto.components.v1. 0: *ret_reply, in the arena;
+ * -1: *ret_end * says how it ended.
+ */
 int peer_call(struct peer_job *j, const char *method, const ProtobufCMessage *in, const ProtobufCMessageDescriptor *out,
 	      void **ret_reply, struct status *ret_end);
 /* The same where every failure is the operation's: what to return. */

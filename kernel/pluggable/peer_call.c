@@ -121,11 +121,12 @@ static int tell_init(struct peer_job *j, const struct socket_identity *now, stru
 	int64_t until = clock_ns() + CHECK_IN_NS, deadline = call_deadline_ns(j->call);
 	char path[100];
 	void *out;
-	int n = snprintf(path, sizeof(path), "/dapr.proto.components.v1.%s/Init", s->service);
+	int n = snprintf(path, sizeof(path), "/dapr.proto.components.v1.%s/Init", s->service), again;
 
-	if (s->greeted) {
-		log_info("The component behind %s was started anew: it is initialized again for " STR_FMT, s->path,
-			 STR_ARG(s->name));
+	pthread_mutex_lock(&s->lock);
+	again = s->greeted;
+	pthread_mutex_unlock(&s->lock);
+	if (again) {
 		if (http_client_connections(grpc_client_http(j->peer->client)) > 0)
 			connect_anew(j->peer);
 		deadline = deadline > 0 && deadline < until ? deadline : until;
@@ -138,6 +139,9 @@ static int tell_init(struct peer_job *j, const struct socket_identity *now, stru
 	s->identity = *now;
 	pthread_mutex_unlock(&s->lock);
 	j->peer->doubtful = 0;
+	if (again)
+		log_info("The component behind %s was started anew: it is initialized again for " STR_FMT, s->path,
+			 STR_ARG(s->name));
 	return 0;
 }
 

@@ -31,10 +31,10 @@ static const struct offer {
 	davit_status (*close)(void *self, struct davit_call *call, const void *none);
 	davit_status (*ping)(void *self, struct davit_call *call, const void *none);
 } offers[] = {
-	{ "state", "dapr.proto.components.v1.StateStore", DAVIT_BLOCK_STATE, &peer_state_ops, peer_state_open, peer_close,
-	  peer_ping },
-	{ "secretstores", "dapr.proto.components.v1.SecretStore", DAVIT_BLOCK_SECRETS, &peer_secrets_ops, peer_secrets_open,
+	{ "state", "dapr.proto.components.v1.StateStore", DAVIT_BLOCK_STATE, &peer_state_ops, peer_state_open,
 	  peer_close, peer_ping },
+	{ "secretstores", "dapr.proto.components.v1.SecretStore", DAVIT_BLOCK_SECRETS, &peer_secrets_ops,
+	  peer_secrets_open, peer_close, peer_ping },
 };
 
 struct pluggable *pluggable_new(const struct pluggable_options *o)

@@ -70,7 +70,8 @@ static davit_status get(struct peer_job *j, const void *arg)
 static davit_status bulk_get(struct peer_job *j, const void *arg)
 {
 	const struct davit_secret_key *in = arg;
-	Dapr__Proto__Components__V1__BulkGetSecretRequest m = DAPR__PROTO__COMPONENTS__V1__BULK_GET_SECRET_REQUEST__INIT;
+	Dapr__Proto__Components__V1__BulkGetSecretRequest m =
+		DAPR__PROTO__COMPONENTS__V1__BULK_GET_SECRET_REQUEST__INIT;
 	const Dapr__Proto__Components__V1__BulkGetSecretResponse *reply;
 	davit_status status;
 	void *out;

@@ -29,9 +29,9 @@ struct grpc_client;
 struct grpc_client *socket_client(const char *path); /* of the loop's own thread. NULL: no memory */
 
 /*
- * Asks the socket's reflection whether it serves the service. On a fiber, parks. 1: it does; 0: it does not; -1: nobody
- * answers (yet); -2: it answers, but not by reflection. *ret_message, in a, says what happened if it is not 1.
+ * Asks the socket's reflection whether it serves the service. On a fiber, parks. 1: it does; 0: it
+ * does not; -1: nobody answers (yet); -2: it answers, but not by reflection. *ret_message, in a,
+ * says what happened if it is not 1.
  */
-int socket_serves(const char *path, const char *service, int64_t deadline_ns, struct arena *a,
-		  struct str *ret_message);
+int socket_serves(const char *path, const char *service, int64_t deadline_ns, struct arena *a, struct str *ret_message);
 #endif

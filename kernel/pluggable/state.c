@@ -16,11 +16,8 @@ static const struct {
 	const char *name;
 	uint32_t bit;
 } features[] = {
-	{ "ETAG", DAVIT_STATE_ETAG },
-	{ "TRANSACTIONAL", DAVIT_STATE_TRANSACTIONAL },
-	{ "TTL", DAVIT_STATE_TTL },
-	{ "QUERY_API", DAVIT_STATE_QUERY },
-	{ "PARTITION_KEY", DAVIT_STATE_PARTITION_KEY },
+	{ "ETAG", DAVIT_STATE_ETAG },	    { "TRANSACTIONAL", DAVIT_STATE_TRANSACTIONAL }, { "TTL", DAVIT_STATE_TTL },
+	{ "QUERY_API", DAVIT_STATE_QUERY }, { "PARTITION_KEY", DAVIT_STATE_PARTITION_KEY },
 };
 
 static uint32_t feature_of(const char *name)
@@ -34,8 +31,8 @@ static uint32_t feature_of(const char *name)
 }
 
 /*
- * How many operations a transaction may have; 0: any number. Asked before the first one, as Dapr does, and never while a
- * component is opened: what has no such limit need not stand the question.
+ * How many operations a transaction may have; 0: any number. Asked before the first one, as Dapr
+ * does, and never while a component is opened: what has no such limit need not stand the question.
  */
 static uint64_t max_ops(struct peer_job *j)
 {
@@ -46,8 +43,8 @@ static uint64_t max_ops(struct peer_job *j)
 
 	if (*known >= 0)
 		return (uint64_t)*known;
-	if (peer_call(j, "TransactionalStoreMultiMaxSize/MultiMaxSize", &in.base, MESSAGE(multi_max_size_response), &out,
-		      &end) == 0)
+	if (peer_call(j, "TransactionalStoreMultiMaxSize/MultiMaxSize", &in.base, MESSAGE(multi_max_size_response),
+		      &out, &end) == 0)
 		most = ((const Dapr__Proto__Components__V1__MultiMaxSizeResponse *)out)->max_size;
 	else if (!end.said)
 		return 0; /* nor will the transaction be heard; ask again another time */
@@ -82,9 +79,11 @@ davit_status peer_state_open(void *none, struct davit_call *call, const struct d
 
 static int consistency(uint32_t flags)
 {
-	return flags & DAVIT_STATE_STRONG     ? DAPR__PROTO__COMPONENTS__V1__STATE_OPTIONS__STATE_CONSISTENCY__CONSISTENCY_STRONG
-	       : flags & DAVIT_STATE_EVENTUAL ? DAPR__PROTO__COMPONENTS__V1__STATE_OPTIONS__STATE_CONSISTENCY__CONSISTENCY_EVENTUAL
-					      : DAPR__PROTO__COMPONENTS__V1__STATE_OPTIONS__STATE_CONSISTENCY__CONSISTENCY_UNSPECIFIED;
+	return flags & DAVIT_STATE_STRONG
+		       ? DAPR__PROTO__COMPONENTS__V1__STATE_OPTIONS__STATE_CONSISTENCY__CONSISTENCY_STRONG
+	       : flags & DAVIT_STATE_EVENTUAL
+		       ? DAPR__PROTO__COMPONENTS__V1__STATE_OPTIONS__STATE_CONSISTENCY__CONSISTENCY_EVENTUAL
+		       : DAPR__PROTO__COMPONENTS__V1__STATE_OPTIONS__STATE_CONSISTENCY__CONSISTENCY_UNSPECIFIED;
 }
 
 static Dapr__Proto__Components__V1__StateOptions *options(struct peer_job *j, uint32_t flags)
@@ -164,7 +163,7 @@ static davit_status refuse_nothing(struct peer_job *j)
 
 /* What writes: a component's word on ETags or rows is the kernel's too, unless it comes as an error of Dapr's own. */
 static davit_status change(struct peer_job *j, const char *method, const ProtobufCMessage *in,
-			  const ProtobufCMessageDescriptor *type)
+			   const ProtobufCMessageDescriptor *type)
 {
 	int64_t expected, affected;
 	const char *reason;
@@ -176,7 +175,8 @@ static davit_status change(struct peer_job *j, const char *method, const Protobu
 		return DAVIT_OK;
 	reason = end.said ? status_etag(j->arena, &end, &why) : NULL;
 	if (reason != NULL)
-		return davit_fail_text(j->call, strcmp(reason, "ETAG_INVALID") == 0 ? DAVIT_INVALID_ARGUMENT : DAVIT_ABORTED,
+		return davit_fail_text(j->call,
+				       strcmp(reason, "ETAG_INVALID") == 0 ? DAVIT_INVALID_ARGUMENT : DAVIT_ABORTED,
 				       reason, why.p, why.n);
 	if (end.said && type == MESSAGE(bulk_delete_response) && status_rows(j->arena, &end, &expected, &affected))
 		return davit_fail(j->call, DAVIT_INTERNAL, NULL, "delete affected only %lld rows, expected %lld",
@@ -244,7 +244,8 @@ static davit_status bulk_get(struct peer_job *j, const void *arg)
 {
 	const struct davit_state_bulk *in = arg;
 	Dapr__Proto__Components__V1__BulkGetRequest m = DAPR__PROTO__COMPONENTS__V1__BULK_GET_REQUEST__INIT;
-	Dapr__Proto__Components__V1__BulkGetRequestOptions o = DAPR__PROTO__COMPONENTS__V1__BULK_GET_REQUEST_OPTIONS__INIT;
+	Dapr__Proto__Components__V1__BulkGetRequestOptions o =
+		DAPR__PROTO__COMPONENTS__V1__BULK_GET_REQUEST_OPTIONS__INIT;
 	const Dapr__Proto__Components__V1__BulkGetResponse *reply;
 	davit_status status;
 	void *out;
@@ -269,7 +270,8 @@ static davit_status bulk_set(struct peer_job *j, const void *arg)
 {
 	const struct davit_state_bulk *in = arg;
 	Dapr__Proto__Components__V1__BulkSetRequest m = DAPR__PROTO__COMPONENTS__V1__BULK_SET_REQUEST__INIT;
-	Dapr__Proto__Components__V1__BulkSetRequestOptions o = DAPR__PROTO__COMPONENTS__V1__BULK_SET_REQUEST_OPTIONS__INIT;
+	Dapr__Proto__Components__V1__BulkSetRequestOptions o =
+		DAPR__PROTO__COMPONENTS__V1__BULK_SET_REQUEST_OPTIONS__INIT;
 	size_t i;
 
 	o.parallelism = (int64_t)in->parallelism;
@@ -306,9 +308,10 @@ static davit_status too_many(struct peer_job *j, uint64_t most)
 	struct davit_state_page page = DAVIT_INIT(davit_state_page, .count = (int64_t)most);
 	davit_status status = peer_emit(j, &page);
 
-	return status != DAVIT_OK ? status
-				  : davit_fail(j->call, DAVIT_INVALID_ARGUMENT, "TOO_MANY_OPS",
-					       "a transaction may have at most %llu operations", (unsigned long long)most);
+	return status != DAVIT_OK
+		       ? status
+		       : davit_fail(j->call, DAVIT_INVALID_ARGUMENT, "TOO_MANY_OPS",
+				    "a transaction may have at most %llu operations", (unsigned long long)most);
 }
 
 static davit_status multi(struct peer_job *j, const void *arg)
@@ -316,7 +319,8 @@ static davit_status multi(struct peer_job *j, const void *arg)
 	const struct davit_state_multi *in = arg;
 	Dapr__Proto__Components__V1__TransactionalStateRequest m =
 		DAPR__PROTO__COMPONENTS__V1__TRANSACTIONAL_STATE_REQUEST__INIT;
-	Dapr__Proto__Components__V1__TransactionalStateOperation *ops = arena_alloc(j->arena, sizeof(*ops) * (in->nops + 1));
+	Dapr__Proto__Components__V1__TransactionalStateOperation *ops = arena_alloc(j->arena,
+										    sizeof(*ops) * (in->nops + 1));
 	uint64_t most = max_ops(j);
 	void *out;
 	size_t i;
@@ -329,7 +333,8 @@ static davit_status multi(struct peer_job *j, const void *arg)
 		dapr__proto__components__v1__transactional_state_operation__init(&ops[i]);
 		m.operations[i] = &ops[i];
 		if (in->ops[i]->set == NULL) {
-			ops[i].request_case = DAPR__PROTO__COMPONENTS__V1__TRANSACTIONAL_STATE_OPERATION__REQUEST_DELETE;
+			ops[i].request_case =
+				DAPR__PROTO__COMPONENTS__V1__TRANSACTIONAL_STATE_OPERATION__REQUEST_DELETE;
 			ops[i].delete_ = to_delete(j, in->ops[i]->del);
 			continue;
 		}
@@ -357,5 +362,6 @@ OPERATION(bulk_set, davit_state_bulk)
 OPERATION(bulk_del, davit_state_bulk)
 
 const struct davit_state_ops peer_state_ops = DAVIT_INIT(davit_state_ops, .get = op_get, .set = op_set, .del = op_del,
-						    .multi = op_multi, .bulk_get = op_bulk_get, .bulk_set = op_bulk_set,
-						    .bulk_del = op_bulk_del, .query = peer_state_query);
+							 .multi = op_multi, .bulk_get = op_bulk_get,
+							 .bulk_set = op_bulk_set, .bulk_del = op_bulk_del,
+							 .query = peer_state_query);

@@ -98,8 +98,9 @@ static void read_sort(struct reading *r, query_message *q)
 			if (str_ieq(key, STR("key")))
 				s->key = read_text(r);
 			else if (str_ieq(key, STR("order")))
-				s->order = strcmp(read_text(r), "DESC") == 0 ? DAPR__PROTO__COMPONENTS__V1__SORTING__ORDER__DESC
-									     : DAPR__PROTO__COMPONENTS__V1__SORTING__ORDER__ASC;
+				s->order = strcmp(read_text(r), "DESC") == 0
+						   ? DAPR__PROTO__COMPONENTS__V1__SORTING__ORDER__DESC
+						   : DAPR__PROTO__COMPONENTS__V1__SORTING__ORDER__ASC;
 			else
 				jstream_skip(&r->s);
 		}

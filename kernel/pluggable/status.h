@@ -14,8 +14,8 @@ struct status {
 /* All in the arena, which may jump. */
 struct str status_text(struct arena *a, const struct status *s); /* "rpc error: code = DataLoss desc = …" */
 /*
- * As struct answer shall carry it. An ErrorInfo marked kit_error is one of Dapr's own errors: it has an HTTP status, an error
- * code and a detail (http != 0). Else only code and message are told.
+ * As struct answer shall carry it. An ErrorInfo marked kit_error is one of Dapr's own errors: it
+ * has an HTTP status, an error code and a detail (http != 0). Else only code and message are told.
  */
 struct error *status_error(struct arena *a, const struct status *s);
 /* "ETAG_MISMATCH", "ETAG_INVALID" and in *ret_why the component's words; NULL: it is no matter of ETags. */
