@@ -10,6 +10,7 @@
 
 #include "base/map.h"
 #include "blocks/blocks.h"
+#include "blocks/subscribers.h"
 #include "grpc/server.h"
 #include "http/server.h"
 #include "telemetry/trace.h"
@@ -41,6 +42,7 @@ struct api {
 	const char *waiting_for;	 /* what healthz says is not ready; set by main as the start goes on */
 	_Atomic int ready;		 /* bits of enum api_ready */
 	_Atomic(struct blocks *) blocks; /* NULL until they are open */
+	_Atomic(struct subscribers *) subscribers; /* NULL until the components are open */
 	struct grpc_options grpc, internal;
 
 	/* The metadata that clients put, and its lock; nothing else is locked under it. */

@@ -39,7 +39,7 @@ static const struct {
 	{ "publish", "v1", "PublishEvent", NULL },
 	{ "publish", "v1alpha1", "BulkPublishEventAlpha1", NULL },
 	{ "publish", "v1", "BulkPublishEvent", NULL },
-	{ "subscribe", "v1alpha1", "SubscribeTopicEventsAlpha1", "publish and subscribe" },
+	{ "subscribe", "v1alpha1", "SubscribeTopicEventsAlpha1", NULL },
 	{ "bindings", "v1", "InvokeBinding", "the bindings block" },
 	{ "actors", "v1alpha1", "SubscribeActorEventsAlpha1", "the actor runtime" },
 	{ "actors", "v1", "RegisterActor*", "the actor runtime" },
@@ -261,7 +261,7 @@ static struct error not_between_sidecars(void *ctx, struct grpc_call *c)
 	return error_new(c->arena, ERROR_UNIMPLEMENTED, NULL, "calls between sidecars are not part of this version of Davit yet");
 }
 
-static struct error shutdown(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply)
+static struct error shut_down(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply)
 {
 	struct api *api = skin_of(c)->api;
 
@@ -277,14 +277,15 @@ const struct grpc_method runtime_grpc_methods[] = {
 	{ "SetMetadata", GRPC_UNARY, &dapr__proto__runtime__v1__set_metadata_request__descriptor,
 	  &google__protobuf__empty__descriptor, metadata_grpc_set, NULL },
 	{ "Shutdown", GRPC_UNARY, &dapr__proto__runtime__v1__shutdown_request__descriptor,
-	  &google__protobuf__empty__descriptor, shutdown, NULL },
+	  &google__protobuf__empty__descriptor, shut_down, NULL },
 };
 const size_t runtime_grpc_nmethods = sizeof(runtime_grpc_methods) / sizeof(runtime_grpc_methods[0]);
 
 /* One service out of the rooms' tables. */
 static const struct grpc_service *make_dapr(struct arena *a)
 {
-	size_t n = state_grpc_nmethods + secrets_grpc_nmethods + pubsub_grpc_nmethods + runtime_grpc_nmethods, at = 0;
+	size_t n = state_grpc_nmethods + secrets_grpc_nmethods + pubsub_grpc_nmethods + subscribe_grpc_nmethods +
+		   runtime_grpc_nmethods, at = 0;
 	struct grpc_method *all = arena_alloc(a, sizeof(*all) * n);
 	struct grpc_service *s = arena_alloc(a, sizeof(*s));
 
@@ -294,6 +295,8 @@ static const struct grpc_service *make_dapr(struct arena *a)
 	at += secrets_grpc_nmethods;
 	memcpy(all + at, pubsub_grpc_methods, sizeof(*all) * pubsub_grpc_nmethods);
 	at += pubsub_grpc_nmethods;
+	memcpy(all + at, subscribe_grpc_methods, sizeof(*all) * subscribe_grpc_nmethods);
+	at += subscribe_grpc_nmethods;
 	memcpy(all + at, runtime_grpc_methods, sizeof(*all) * runtime_grpc_nmethods);
 	*s = (struct grpc_service){ "dapr.proto.runtime.v1.Dapr", all, n };
 	return s;

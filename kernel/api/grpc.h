@@ -34,9 +34,9 @@ struct skin_entry {
 };
 const struct davit_pair *skin_pairs(struct arena *a, void *entries, size_t n);
 
-extern const struct grpc_method state_grpc_methods[], secrets_grpc_methods[], pubsub_grpc_methods[],
+extern const struct grpc_method state_grpc_methods[], secrets_grpc_methods[], pubsub_grpc_methods[], subscribe_grpc_methods[],
 	runtime_grpc_methods[];
-extern const size_t state_grpc_nmethods, secrets_grpc_nmethods, pubsub_grpc_nmethods, runtime_grpc_nmethods;
+extern const size_t state_grpc_nmethods, secrets_grpc_nmethods, pubsub_grpc_nmethods, subscribe_grpc_nmethods, runtime_grpc_nmethods;
 extern const struct grpc_service reflection_v1_service, reflection_v1alpha_service, health_service;
 struct error metadata_grpc_get(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply);
 struct error metadata_grpc_set(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply);

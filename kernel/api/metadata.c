@@ -145,6 +145,7 @@ void metadata_read(struct api *api, struct arena *a, struct metadata *ret)
 	pthread_mutex_unlock(&api->extended_lock);
 	qsort(extended, m.nextended, sizeof(*extended), by_key);
 	m.extended = extended;
+	m.subscriptions = subscribers_list(api->subscribers, a, &m.nsubscriptions);
 	read_features(a, api->configuration, &m);
 	*ret = m;
 }

@@ -15,6 +15,8 @@ struct metadata {
 	size_t ncomponents;
 	const struct error_pair *extended; /* what clients put, daprRuntimeVersion, davit.component.<name> */
 	size_t nextended;
+	const struct subscriber_shown *subscriptions;
+	size_t nsubscriptions;
 	const struct str *features; /* enabled */
 	size_t nfeatures;
 };

@@ -50,6 +50,66 @@ static void write_extended(struct arena *a, const struct metadata *m, reply_type
 	}
 }
 
+typedef Dapr__Proto__Runtime__V1__PubsubSubscription subscription_type;
+
+static Dapr__Proto__Runtime__V1__PubsubSubscriptionRules *write_rules(struct arena *a, const struct subscription *s)
+{
+	Dapr__Proto__Runtime__V1__PubsubSubscriptionRules *out = arena_alloc(a, sizeof(*out));
+	Dapr__Proto__Runtime__V1__PubsubSubscriptionRule *list = arena_alloc(a, sizeof(*list) * (s->nrules + 1));
+	size_t i;
+
+	dapr__proto__runtime__v1__pubsub_subscription_rules__init(out);
+	out->rules = arena_alloc(a, sizeof(*out->rules) * (s->nrules + 1));
+	out->n_rules = s->nrules;
+	for (i = 0; i < s->nrules; i++) {
+		dapr__proto__runtime__v1__pubsub_subscription_rule__init(&list[i]);
+		list[i].match = text(a, str_trim(s->rules[i].match));
+		list[i].path = text(a, s->rules[i].path);
+		out->rules[i] = &list[i];
+	}
+	return out;
+}
+
+static void write_subscription(struct arena *a, const struct subscriber_shown *shown, subscription_type *out)
+{
+	static const Dapr__Proto__Runtime__V1__PubsubSubscriptionType types[] = {
+		DAPR__PROTO__RUNTIME__V1__PUBSUB_SUBSCRIPTION_TYPE__DECLARATIVE,
+		DAPR__PROTO__RUNTIME__V1__PUBSUB_SUBSCRIPTION_TYPE__PROGRAMMATIC,
+		DAPR__PROTO__RUNTIME__V1__PUBSUB_SUBSCRIPTION_TYPE__STREAMING,
+	};
+	const struct subscription *s = shown->about;
+	Dapr__Proto__Runtime__V1__PubsubSubscription__MetadataEntry *pairs = arena_alloc(a, sizeof(*pairs) * (s->metadata.n + 1));
+	size_t i;
+
+	dapr__proto__runtime__v1__pubsub_subscription__init(out);
+	out->pubsub_name = text(a, s->pubsub);
+	out->topic = text(a, s->topic);
+	out->dead_letter_topic = text(a, s->dead_letter_topic);
+	out->type = types[shown->source];
+	out->rules = write_rules(a, s);
+	out->metadata = arena_alloc(a, sizeof(*out->metadata) * (s->metadata.n + 1));
+	out->n_metadata = s->metadata.n;
+	for (i = 0; i < s->metadata.n; i++) {
+		dapr__proto__runtime__v1__pubsub_subscription__metadata_entry__init(&pairs[i]);
+		pairs[i].key = text(a, s->metadata.p[i].key);
+		pairs[i].value = text(a, s->metadata.p[i].value);
+		out->metadata[i] = &pairs[i];
+	}
+}
+
+static void write_subscriptions(struct arena *a, const struct metadata *m, reply_type *out)
+{
+	subscription_type *list = arena_alloc(a, sizeof(*list) * (m->nsubscriptions + 1));
+	size_t i;
+
+	out->subscriptions = arena_alloc(a, sizeof(*out->subscriptions) * (m->nsubscriptions + 1));
+	out->n_subscriptions = m->nsubscriptions;
+	for (i = 0; i < m->nsubscriptions; i++) {
+		write_subscription(a, &m->subscriptions[i], &list[i]);
+		out->subscriptions[i] = &list[i];
+	}
+}
+
 static void write_app(struct arena *a, const struct api *api, reply_type *out)
 {
 	Dapr__Proto__Runtime__V1__AppConnectionProperties *p = arena_alloc(a, sizeof(*p));
@@ -87,6 +147,7 @@ struct error metadata_grpc_get(struct grpc_call *c, const void *request, const P
 	out->runtime_version = (char *)DAPR_LEVEL;
 	write_components(c->arena, &m, out);
 	write_extended(c->arena, &m, out);
+	write_subscriptions(c->arena, &m, out);
 	write_app(c->arena, api, out);
 	out->enabled_features = arena_alloc(c->arena, sizeof(char *) * (m.nfeatures + 1));
 	out->n_enabled_features = m.nfeatures;

@@ -74,6 +74,56 @@ static void put_extended(struct buf *b, const struct metadata *m)
 	buf_addc(b, '}');
 }
 
+static void put_rules(struct buf *b, const struct subscription *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->nrules; i++) {
+		buf_adds(b, i ? STR(",{") : STR(",\"rules\":[{"));
+		put_pair(b, "match", str_trim(s->rules[i].match));
+		put_pair(b, "path", s->rules[i].path);
+		buf_addc(b, '}');
+	}
+	if (s->nrules > 0)
+		buf_addc(b, ']');
+}
+
+static void put_subscription(struct buf *b, const struct subscriber_shown *shown)
+{
+	static const char *const types[] = { "DECLARATIVE", "PROGRAMMATIC", "STREAMING" };
+	const struct subscription *s = shown->about;
+	size_t i;
+
+	buf_lit(b, "{\"pubsubname\":");
+	jstream_put_html(b, s->pubsub);
+	buf_lit(b, ",\"topic\":");
+	jstream_put_html(b, s->topic);
+	for (i = 0; i < s->metadata.n; i++) {
+		buf_adds(b, i ? STR(",") : STR(",\"metadata\":{"));
+		jstream_put_html(b, s->metadata.p[i].key);
+		buf_addc(b, ':');
+		jstream_put_html(b, s->metadata.p[i].value);
+	}
+	if (s->metadata.n > 0)
+		buf_addc(b, '}');
+	put_rules(b, s);
+	buf_lit(b, ",\"deadLetterTopic\":");
+	jstream_put_html(b, s->dead_letter_topic);
+	buf_printf(b, ",\"type\":\"%s\"}", types[shown->source]);
+}
+
+static void put_subscriptions(struct buf *b, const struct metadata *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->nsubscriptions; i++) {
+		buf_adds(b, i ? STR(",") : STR(",\"subscriptions\":["));
+		put_subscription(b, &m->subscriptions[i]);
+	}
+	if (m->nsubscriptions > 0)
+		buf_addc(b, ']');
+}
+
 static void put_app(struct buf *b, const struct api *api)
 {
 	buf_lit(b, ",\"appConnectionProperties\":{");
@@ -104,6 +154,7 @@ void metadata_http_get(struct request *r)
 	put_list(&b, "enabledFeatures", m.features, m.nfeatures);
 	put_components(&b, &m);
 	put_extended(&b, &m);
+	put_subscriptions(&b, &m);
 	put_app(&b, r->api);
 	/* Until the actor runtime is there it is what Dapr's is without a placement service. */
 	buf_lit(&b, ",\"actorRuntime\":{\"runtimeStatus\":\"DISABLED\",\"hostReady\":false,"

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "grpc/server.h"
+#include "loop/fiber.h"
 #include "telemetry/metrics.h"
 
 #define LOG_SCOPE "dapr.runtime.processor.pubsub.subscription"
@@ -19,6 +20,8 @@
 void topic_cancel(struct topic_cancel *c)
 {
 	c->cancelled = 1;
+	if (c->waiting != NULL)
+		fiber_wake(c->waiting);
 	if (c->http != NULL)
 		http_call_cancel(c->http);
 	if (c->grpc != NULL)
@@ -399,8 +402,8 @@ struct topic_bulk_answer topic_bulk_send(struct app *p, const struct tracer *t, 
 
 /* ---- What it subscribes to ---- */
 
-static struct error list_http(struct app *p, struct arena *a, int64_t deadline_ns, struct subscription **ret_list,
-			      size_t *ret_n, int *ret_again)
+static struct error list_http(struct app *p, struct arena *a, int64_t deadline_ns, struct topic_cancel *cancel,
+			      struct subscription **ret_list, size_t *ret_n, int *ret_again)
 {
 	struct http_field fields[] = { { STR("dapr-app-id"), app_options(p)->app_id },
 				       { STR("content-type"), STR("application/json") } };
@@ -409,9 +412,8 @@ static struct error list_http(struct app *p, struct arena *a, int64_t deadline_n
 				  .fields = fields,
 				  .nfields = 2,
 				  .deadline_ns = deadline_ns };
-	struct topic_cancel cancel = { 0 };
 	struct http_answer answer = { .body = STR("") };
-	struct error e = exchange(p, &q, a, LIST_BYTES, &cancel, &answer);
+	struct error e = exchange(p, &q, a, LIST_BYTES, cancel, &answer);
 	struct str why;
 
 	*ret_again = error_is(&e);
@@ -428,18 +430,17 @@ static struct error list_http(struct app *p, struct arena *a, int64_t deadline_n
 	return ERROR_NONE;
 }
 
-static struct error list_grpc(struct app *p, struct arena *a, int64_t deadline_ns, struct subscription **ret_list,
-			      size_t *ret_n, int *ret_again)
+static struct error list_grpc(struct app *p, struct arena *a, int64_t deadline_ns, struct topic_cancel *cancel,
+			      struct subscription **ret_list, size_t *ret_n, int *ret_again)
 {
 	Google__Protobuf__Empty nothing = GOOGLE__PROTOBUF__EMPTY__INIT;
 	struct grpc_request q = { .path = STR(CALLBACK "ListTopicSubscriptions"), .deadline_ns = deadline_ns };
-	struct topic_cancel cancel = { 0 };
 	void *reply = NULL;
 	struct error e;
 
 	q.metadata = grpc_fields(p, a, NULL, 0, NULL, &q.nmetadata);
 	e = call_grpc(p, &q, &nothing.base, &dapr__proto__runtime__v1__list_topic_subscriptions_response__descriptor, a,
-		      &cancel, &reply);
+		      cancel, &reply);
 	*ret_again = 0;
 	if (e.code == ERROR_UNIMPLEMENTED) {
 		log_info("pubsub subscriptions: gRPC app does not implement ListTopicSubscriptions");
@@ -454,12 +455,12 @@ static struct error list_grpc(struct app *p, struct arena *a, int64_t deadline_n
 	return ERROR_NONE;
 }
 
-struct error topic_list(struct app *p, struct arena *a, int64_t deadline_ns, struct subscription **ret_list,
-			size_t *ret_n, int *ret_again)
+struct error topic_list(struct app *p, struct arena *a, int64_t deadline_ns, struct topic_cancel *cancel,
+			struct subscription **ret_list, size_t *ret_n, int *ret_again)
 {
 	*ret_list = NULL;
 	*ret_n = 0;
 	if (app_channel_is_http(app_options(p)->channel))
-		return list_http(p, a, deadline_ns, ret_list, ret_n, ret_again);
-	return list_grpc(p, a, deadline_ns, ret_list, ret_n, ret_again);
+		return list_http(p, a, deadline_ns, cancel, ret_list, ret_n, ret_again);
+	return list_grpc(p, a, deadline_ns, cancel, ret_list, ret_n, ret_again);
 }

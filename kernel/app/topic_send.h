@@ -10,6 +10,7 @@
 /* How the one who sends can be stopped: zero at first, its owner keeps it until the sending has returned. */
 struct topic_cancel {
 	int cancelled;
+	struct fiber *waiting; /* of who sends by himself: woken */
 	struct http_call *http;
 	struct grpc_stream *grpc;
 };
@@ -30,6 +31,6 @@ struct topic_bulk_answer topic_bulk_send(struct app *p, const struct tracer *t, 
  * Once. ERROR_NONE with the list, which may be empty: it has no such endpoint, or answers something else. An error is worth
  * another try when *ret_again is 1.
  */
-struct error topic_list(struct app *p, struct arena *a, int64_t deadline_ns, struct subscription **ret_list,
-			size_t *ret_n, int *ret_again);
+struct error topic_list(struct app *p, struct arena *a, int64_t deadline_ns, struct topic_cancel *cancel,
+			struct subscription **ret_list, size_t *ret_n, int *ret_again);
 #endif

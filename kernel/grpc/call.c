@@ -421,6 +421,24 @@ static void answer_expired(struct grpc_call *c)
 	}
 }
 
+void grpc_finish(struct grpc_call *c, const struct error *e)
+{
+	jmp_buf here, *outer;
+
+	if (c->over || c->ended)
+		return;
+	outer = arena_on_oom(c->arena, &here);
+	if (c->writing || setjmp(here) != 0) { /* the client does not even take what is there, or there is no memory */
+		c->ended = 1;
+		http_abort(c->x, H2_CANCEL);
+	} else {
+		grpc_send_status(c, e);
+	}
+	arena_on_oom(c->arena, outer);
+	c->failed = *e;
+	end_early(c, ERROR_CANCELLED);
+}
+
 void grpc_call_expired(struct grpc_call *c)
 {
 	jmp_buf here, *outer;

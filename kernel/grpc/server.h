@@ -114,6 +114,11 @@ int grpc_send_bytes(struct grpc_call *c, struct str message);
  * itself; its handler is not stopped: it should come to an end, and what it then returns is not sent.
  */
 void grpc_on_cancel(struct grpc_call *c, void (*fn)(void *arg), void *arg);
+/*
+ * Answers a call of messages from outside its handler, on its loop: the client gets this status now, the handler's grpc_recv
+ * and grpc_send answer -1, and what it returns is not sent. The error's texts live in the call's arena, or longer.
+ */
+void grpc_finish(struct grpc_call *c, const struct error *e);
 int grpc_over(const struct grpc_call *c); /* ERROR_OK: it goes on; ERROR_CANCELLED; ERROR_DEADLINE_EXCEEDED */
 
 /*

@@ -17,6 +17,7 @@
 #include "main/runtime.h"
 
 #define LOG_SCOPE "dapr.runtime"
+#define DRAIN_MS 30000 /* events that are with the application when a blocked shutdown begins */
 
 enum outcome { END, RESTART, FAIL };
 
@@ -108,7 +109,7 @@ static void force_exit(void)
 }
 
 /* --dapr-block-shutdown-duration: goes on serving until it is over. */
-static void block_shutdown(const struct options *o)
+static void block_shutdown(const struct options *o, struct runtime *r)
 {
 	int64_t until = clock_ms() + o->dapr_block_shutdown_duration / 1000000;
 	char text[DURATION_TEXT];
@@ -119,6 +120,7 @@ static void block_shutdown(const struct options *o)
 	duration_text(o->dapr_block_shutdown_duration, text);
 	take(RUNTIME_APP_UNHEALTHY); /* only what comes from now on counts */
 	log_info("Blocking graceful shutdown for %s or until app reports unhealthy...", text);
+	runtime_stop_events(r, DRAIN_MS);
 	while (clock_ms() < until) {
 		sig = next_signal(until);
 		if (sig == SIGINT || sig == SIGTERM) {
@@ -186,7 +188,7 @@ static enum outcome run(const struct options *o)
 		}
 	}
 	if (out != FAIL)
-		block_shutdown(o);
+		block_shutdown(o, r);
 	guard_shutdown((int)o->dapr_graceful_shutdown_seconds);
 	runtime_free(r, (int)o->dapr_graceful_shutdown_seconds * 1000);
 	end_guard();

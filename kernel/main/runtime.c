@@ -41,6 +41,7 @@ struct runtime {
 	int api_made;
 	struct servers servers;
 	struct app *app; /* NULL: no --app-port */
+	struct subscribers *subscribers;
 	struct loop_task task;
 	int64_t began_ms;
 	int within_ms; /* while closing */
@@ -323,6 +324,7 @@ static void app_changed(void *ctx, int healthy)
 
 	if (!healthy)
 		r->hook.tell(r->hook.ctx, RUNTIME_APP_UNHEALTHY);
+	subscribers_changed(r->subscribers, healthy);
 }
 
 static int lists(const struct options_list *l, const char *word)
@@ -368,7 +370,23 @@ static int start_app(struct runtime *r, struct arena *a, struct str *ret_message
 		*ret_message = e.message;
 		return -1;
 	}
+	if (o->number.app_port > 0)
+		subscribers_call(r->subscribers, r->app);
 	app_start(r->app);
+	return 0;
+}
+
+static int make_subscribers(struct runtime *r, struct arena *a, struct str *ret_message)
+{
+	struct subscribers_options o = { .resources = r->resources, .tracer = &r->api.tracer,
+					 .skip_list = lists(&r->o->disable_init_endpoints, "subscribe"), .loops = r->loops,
+					 .nloops = r->nloops };
+
+	r->subscribers = subscribers_new(&o, a, ret_message);
+	if (r->subscribers == NULL)
+		return -1;
+	subscribers_use(r->subscribers, r->blocks);
+	r->api.subscribers = r->subscribers;
 	return 0;
 }
 
@@ -385,6 +403,8 @@ int runtime_serve(struct runtime *r, struct arena *a, struct str *ret_message)
 	warn_of_scopes(r);
 	metrics_component_loaded(r->metrics);
 	atomic_store_explicit(&r->api.blocks, r->blocks, memory_order_release);
+	if (make_subscribers(r, a, ret_message) < 0)
+		return -1;
 	if (servers_open(&r->servers, r->o, &r->api, a, ret_message) < 0)
 		return -1;
 	r->api.ready |= API_READY_OUTBOUND;
@@ -400,6 +420,40 @@ void runtime_ready(struct runtime *r)
 void runtime_look(struct runtime *r)
 {
 	watchdog_look(r->watchdog);
+}
+
+static void stop_events(void *arg)
+{
+	struct runtime *r = arg;
+
+	subscribers_stop(r->subscribers, 1, r->within_ms);
+	uv_sem_post(&r->closed);
+}
+
+static void start_stopping(struct loop_task *t)
+{
+	struct runtime *r = (struct runtime *)((char *)t - offsetof(struct runtime, task));
+
+	if (fiber_start(r->loops[0], stop_events, r) < 0)
+		uv_sem_post(&r->closed);
+}
+
+/* Runs on the first loop and waits. */
+static void run_there(struct runtime *r, void (*run)(struct loop_task *t), int within_ms)
+{
+	if (uv_sem_init(&r->closed, 0) < 0)
+		return;
+	r->within_ms = within_ms;
+	r->task.run = run;
+	loop_post(r->loops[0], &r->task);
+	uv_sem_wait(&r->closed);
+	uv_sem_destroy(&r->closed);
+}
+
+void runtime_stop_events(struct runtime *r, int within_ms)
+{
+	if (r->subscribers != NULL)
+		run_there(r, start_stopping, within_ms);
 }
 
 static void close_components(void *arg)
@@ -423,6 +477,7 @@ void runtime_free(struct runtime *r, int within_ms)
 	int64_t until = clock_ms() + within_ms, left;
 	int i;
 
+	runtime_stop_events(r, within_ms);
 	if (r->app != NULL)
 		app_stop(r->app);
 	servers_drain(&r->servers);
@@ -431,13 +486,9 @@ void runtime_free(struct runtime *r, int within_ms)
 	servers_close(&r->servers, within_ms);
 	app_free(r->app);
 	left = until - clock_ms();
-	if (r->blocks != NULL && uv_sem_init(&r->closed, 0) == 0) {
+	if (r->blocks != NULL) {
 		log_info("Dapr is shutting down");
-		r->within_ms = left > 500 ? (int)left : 500;
-		r->task.run = start_closing;
-		loop_post(r->loops[0], &r->task);
-		uv_sem_wait(&r->closed);
-		uv_sem_destroy(&r->closed);
+		run_there(r, start_closing, left > 500 ? (int)left : 500);
 		log_info("Dapr runtime stopped");
 	}
 	for (i = 0; i < r->nloops; i++)
@@ -449,6 +500,7 @@ void runtime_free(struct runtime *r, int within_ms)
 	watchdog_free(r->watchdog);
 	if (r->api_made)
 		api_release(&r->api);
+	subscribers_free(r->subscribers);
 	registry_free(r->registry);
 	pluggable_free(r->pluggable);
 	metrics_free(r->metrics);

@@ -25,6 +25,8 @@ struct runtime *runtime_new(const struct options *o, const struct runtime_hook *
 int runtime_serve(struct runtime *r, struct arena *a, struct str *ret_message);
 /* After RUNTIME_APP_READY: the sidecar is ready. */
 void runtime_ready(struct runtime *r);
+/* No more events for the application, those on their way have within_ms; the rest goes on. Parks the caller's thread. */
+void runtime_stop_events(struct runtime *r, int within_ms);
 void runtime_look(struct runtime *r); /* about once a second: does everything still move? */
 /* Stops taking calls, waits for those under way, closes the components, frees. within_ms: for all of it. */
 void runtime_free(struct runtime *r, int within_ms);
