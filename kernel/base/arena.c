@@ -10,7 +10,7 @@
 #define ALIGN 16u
 #define FIRST_CHUNK 4096u  /* holds a small call whole */
 #define LARGEST_CHUNK 65536u
-#define CACHED 32	   /* first chunks that a thread keeps for its next calls */
+#define CACHED 64	   /* first chunks that a thread keeps for its next calls */
 
 struct chunk {
 	struct chunk *next;
@@ -129,8 +129,6 @@ static void *alloc_slow(struct arena *a, size_t n)
 	int alone = n > size / 4;
 	struct chunk *c;
 
-	if (n > SIZE_MAX / 2)
-		return NULL;
 	if (alone)
 		size = head + n;
 	c = mem_alloc(size);
@@ -156,6 +154,8 @@ void *arena_try(struct arena *a, size_t n)
 {
 	void *p = a->at;
 
+	if (n > SIZE_MAX / 2) /* rounding it up would wrap */
+		return NULL;
 	n = round_up(n ? n : 1);
 	if (n > (size_t)(a->end - a->at))
 		return alloc_slow(a, n);

@@ -34,7 +34,7 @@ static struct http_server_options settings(const struct role *role, const struct
 	s.refuse = role->refuse;
 	s.ctx = api;
 	if (o->read_buffer_size > 0)
-		s.header_limit = (size_t)o->read_buffer_size;
+		s.header_limit = (size_t)o->read_buffer_size + 4096; /* Go's server, and so Dapr's, adds as much */
 	if (role->protocols == HTTP_2)
 		grpc_http_options(&s);
 	return s;

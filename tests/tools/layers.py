@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 ROOMS = ("base loop tls http grpc proto telemetry plugin pluggable resources cel policy app mesh "
-         "blocks actors jobs workflow api main").split()
+         "blocks actors jobs workflow api main cli").split()
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]')
 LICENCE = "SPDX-License-Identifier: Apache-2.0"
 SOURCES = (".c", ".h", ".S", ".asm", ".mk", ".py", ".sh", ".js", ".mjs", ".proto")
