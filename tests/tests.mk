@@ -23,7 +23,7 @@ $(BUILD)/tests/unit/%.o: tests/unit/%.c | proto-headers
 
 $(SHIM): tests/fault/shim.c
 	@mkdir -p $(@D)
-	$(CC) -D_GNU_SOURCE -std=gnu11 -g -O2 $(WARN) -fPIC -shared -o $@ $< -ldl -pthread
+	$(CC) -D_GNU_SOURCE -std=gnu11 -g -O2 -Wall -Wextra -fPIC -shared -o $@ $< -ldl -pthread
 
 -include $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%.d)
 
