@@ -28,12 +28,13 @@ struct streaming {
 	struct grpc_call *call;
 	struct subscriber_stream stream;
 	struct sent *first;
-	int sending;	  /* somebody is: one message at a time */
-	int gone;	  /* no answers come any more */
-	const char *early; /* why it is to leave as soon as it has joined; NULL: it is not */
-	int leaving;	  /* a fiber is stopping the subscription */
-	int within_ms;	  /* it has so long */
-	struct error end; /* what the client is told when it is done */
+	int sending;	   /* somebody is: one message at a time */
+	int gone;	   /* no answers come any more */
+	int joining;	   /* the component has not subscribed yet */
+	const char *early; /* why it is to leave as soon as it has; NULL: it is not */
+	int leaving;	   /* a fiber is stopping the subscription */
+	int within_ms;	   /* it has so long */
+	struct error end;  /* what the client is told when it is done */
 	struct fiber *handler;
 };
 
@@ -145,13 +146,17 @@ static void start_leaving(struct streaming *st, int within_ms, const char *why)
 {
 	if (st->leaving || st->gone)
 		return;
-	if (st->stream.subscriber == NULL) {
+	st->end = (struct error){ .code = ERROR_UNAVAILABLE, .message = str_of(why) };
+	if (st->joining) {
 		st->early = why;
+		return;
+	}
+	if (st->stream.subscriber == NULL) {
+		grpc_finish(st->call, &st->end);
 		return;
 	}
 	st->leaving = 1;
 	st->within_ms = within_ms;
-	st->end = (struct error){ .code = ERROR_UNAVAILABLE, .message = str_of(why) };
 	if (fiber_start(fiber_loop(st->handler), leave, st) == 0)
 		return;
 	st->leaving = 0;
@@ -274,10 +279,26 @@ static int send_initial(struct streaming *st)
 	return rc;
 }
 
+static struct error join(struct streaming *st)
+{
+	struct error e;
+
+	st->joining = 1;
+	e = subscribers_join(&st->stream, st->call->arena);
+	st->joining = 0;
+	if (error_is(&e))
+		return e;
+	log_info("Subscribing to pubsub '" STR_FMT "' topic '" STR_FMT "'", STR_ARG(st->stream.about.pubsub),
+		 STR_ARG(st->stream.about.topic));
+	if (st->early != NULL)
+		start_leaving(st, LEAVE_MS, st->early);
+	return send_initial(st) == 0 ? receive_answers(st)
+				     : (struct error){ .code = ERROR_CANCELLED, .message = STR("context canceled") };
+}
+
 static struct error subscribe(struct grpc_call *c)
 {
 	struct streaming *st = arena_zalloc(c->arena, sizeof(*st));
-	struct subscribers *all = skin_of(c)->api->subscribers;
 	struct error e;
 
 	st->call = c;
@@ -286,18 +307,11 @@ static struct error subscribe(struct grpc_call *c)
 	st->stream.sink = &sink;
 	st->stream.ctx = st;
 	st->stream.closing = closing;
+	if (subscribers_enter(skin_of(c)->api->subscribers, &st->stream) < 0)
+		return (struct error){ .code = ERROR_UNAVAILABLE, .message = STR("subscriber is closed") };
 	e = receive_initial(c, &st->stream.about);
-	if (error_is(&e))
-		return e;
-	e = subscribers_join(all, &st->stream, c->arena);
-	if (error_is(&e))
-		return e;
-	log_info("Subscribing to pubsub '" STR_FMT "' topic '" STR_FMT "'", STR_ARG(st->stream.about.pubsub),
-		 STR_ARG(st->stream.about.topic));
-	if (st->early != NULL)
-		start_leaving(st, LEAVE_MS, st->early);
-	if (send_initial(st) == 0)
-		e = receive_answers(st);
+	if (!error_is(&e))
+		e = join(st);
 	st->gone = 1;
 	wake_all(st);
 	while (st->leaving)

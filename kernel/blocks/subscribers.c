@@ -205,23 +205,68 @@ static size_t tell_streams(struct subscribers *all)
 	return n;
 }
 
-static void enlist(struct subscribers *all, struct subscriber_stream *s)
+int subscribers_enter(struct subscribers *all, struct subscriber_stream *s)
 {
 	struct subscriber_stream **at = &all->streams;
+	int closing;
 
+	s->loop = loop_self();
+	s->task.run = tell_closing;
+	s->all = all;
 	pthread_mutex_lock(&all->lock);
-	while (*at != NULL)
-		at = &(*at)->next;
-	s->link = at;
-	*at = s;
-	all->nstreams++;
+	closing = all->closing;
+	if (!closing) {
+		while (*at != NULL)
+			at = &(*at)->next;
+		s->link = at;
+		*at = s;
+		all->nstreams++;
+	}
 	pthread_mutex_unlock(&all->lock);
+	if (closing)
+		s->all = NULL;
+	return closing ? -1 : 0;
 }
 
-static void unlist(struct subscriber_stream *s)
+static void show(struct subscriber_stream *s, int shown)
+{
+	pthread_mutex_lock(&s->all->lock);
+	s->shown = shown;
+	pthread_mutex_unlock(&s->all->lock);
+}
+
+struct error subscribers_join(struct subscriber_stream *s, struct arena *a)
+{
+	static struct subscription_rule root = { .match = { "", 0 }, .path = { "/", 1 } };
+	struct blocks *b = s->all->blocks;
+	struct pubsub *p = map_get(&b->pubsub, s->about.pubsub);
+	struct subscriber_options o = { .blocks = b, .pubsub = p, .about = &s->about, .sink = s->sink, .ctx = s->ctx };
+	struct error e = ERROR_NONE;
+	struct str why;
+
+	if (p == NULL)
+		return pubsub_error_not_found(a, s->about.pubsub, NULL, 0);
+	s->about.nrules = 1;
+	s->about.rules = &root;
+	s->routing = routing_new(a, &s->about, &why);
+	o.routing = s->routing;
+	show(s, 1);
+	s->subscriber = subscriber_start(&o, a, &e);
+	if (s->subscriber != NULL)
+		return ERROR_NONE;
+	show(s, 0);
+	e.message = arena_printf(a, "failed to create subscription for " STR_FMT ": " STR_FMT, STR_ARG(p->name),
+				 STR_ARG(e.message));
+	return e;
+}
+
+void subscribers_leave(struct subscriber_stream *s, int drain, int within_ms)
 {
 	struct subscribers *all = s->all;
 
+	if (s->subscriber != NULL)
+		subscriber_stop(s->subscriber, drain, within_ms);
+	s->subscriber = NULL;
 	pthread_mutex_lock(&all->lock);
 	*s->link = s->next;
 	if (s->next != NULL)
@@ -231,51 +276,6 @@ static void unlist(struct subscriber_stream *s)
 	s->leaver = fiber_self();
 	while (s->told && !s->heard) /* the task still refers to it */
 		fiber_park();
-}
-
-static struct error closed(struct arena *a)
-{
-	return error_new(a, ERROR_UNAVAILABLE, NULL, "subscriber is closed");
-}
-
-struct error subscribers_join(struct subscribers *all, struct subscriber_stream *s, struct arena *a)
-{
-	struct pubsub *p = map_get(&all->blocks->pubsub, s->about.pubsub);
-	struct subscriber_options o = {
-		.blocks = all->blocks, .pubsub = p, .about = &s->about, .sink = s->sink, .ctx = s->ctx
-	};
-	static struct subscription_rule root = { .match = { "", 0 }, .path = { "/", 1 } };
-	struct error e = ERROR_NONE;
-	struct str why;
-
-	if (all->closing)
-		return closed(a);
-	if (p == NULL)
-		return pubsub_error_not_found(a, s->about.pubsub, NULL, 0);
-	s->about.nrules = 1;
-	s->about.rules = &root;
-	s->all = all;
-	s->loop = loop_self();
-	s->task.run = tell_closing;
-	s->routing = routing_new(a, &s->about, &why);
-	o.routing = s->routing;
-	enlist(all, s);
-	s->subscriber = subscriber_start(&o, a, &e);
-	if (s->subscriber == NULL) {
-		unlist(s);
-		s->all = NULL;
-		e.message = arena_printf(a, "failed to create subscription for " STR_FMT ": " STR_FMT, STR_ARG(p->name),
-					 STR_ARG(e.message));
-		return e;
-	}
-	return ERROR_NONE;
-}
-
-void subscribers_leave(struct subscriber_stream *s, int drain, int within_ms)
-{
-	subscriber_stop(s->subscriber, drain, within_ms);
-	s->subscriber = NULL;
-	unlist(s);
 	s->all = NULL;
 }
 
@@ -286,7 +286,9 @@ void subscribers_stop(struct subscribers *all, int drain, int within_ms)
 	int64_t until = clock_ns() + within_ms * MS;
 
 	all->closing_ms = within_ms;
+	pthread_mutex_lock(&all->lock); /* a stream enters before, and is told, or not at all */
 	all->closing = 1;
+	pthread_mutex_unlock(&all->lock);
 	if (all->working) {
 		topic_cancel(&all->asking);
 		fiber_wake(all->waiter);

@@ -55,11 +55,11 @@ struct subscriber_stream {
 	struct subscription about;	    /* name empty, rules none: everything goes to path "/" */
 	const struct subscriber_sink *sink; /* its lost() is called when the component ends */
 	void *ctx;
-	/* The process ends: leave within that time. Not on a fiber, once at most. */
+	/* The process ends: leave within that time. Not on a fiber, once at most, from subscribers_enter() on. */
 	void (*closing)(void *ctx, int within_ms);
 
 	/* The rest is theirs. */
-	struct subscribers *all; /* NULL: has not joined, or has left */
+	struct subscribers *all; /* NULL: has not entered, or has left */
 	struct subscriber *subscriber;
 	struct routing *routing;
 	struct subscriber_stream *next, **link;
@@ -67,9 +67,12 @@ struct subscriber_stream {
 	struct loop_task task;
 	struct fiber *leaver;
 	int told, heard; /* closing() is on its way, has run */
+	int shown;	 /* it has said what it subscribes to */
 };
 
-/* From a fiber; parks until the component has subscribed. Not ERROR_NONE: there is nothing to leave. */
-struct error subscribers_join(struct subscribers *all, struct subscriber_stream *s, struct arena *a);
-void subscribers_leave(struct subscriber_stream *s, int drain, int within_ms); /* from a fiber */
+/* All three from a fiber. A stream that has entered is told of the process's end, and must leave. -1: it has ended already. */
+int subscribers_enter(struct subscribers *all, struct subscriber_stream *s);
+/* With `about` set; parks until the component has subscribed. */
+struct error subscribers_join(struct subscriber_stream *s, struct arena *a);
+void subscribers_leave(struct subscriber_stream *s, int drain, int within_ms); /* whether it has joined or not */
 #endif

@@ -259,7 +259,7 @@ static size_t add_streams(struct subscribers *all, struct arena *a, struct subsc
 
 	pthread_mutex_lock(&all->lock);
 	for (s = all->streams; s != NULL && n < room; s = s->next)
-		if ((c = copy_stream(a, s)) != NULL)
+		if (s->shown && (c = copy_stream(a, s)) != NULL)
 			list[n++] = (struct subscriber_shown){ SUBSCRIBER_STREAMING, c };
 	pthread_mutex_unlock(&all->lock);
 	return n;
