@@ -4,12 +4,12 @@
 # is what uninstall removes: one list of files, made from the build and the tree.
 set -eu
 bin=$DESTDIR$BINDIR lib=$DESTDIR$LIBDIR include=$DESTDIR$INCLUDEDIR
-version=$(sed -n 's/^#define DAVIT_VERSION "\(.*\)"/\1/p' kernel/main/version.h)
+version=$(sed -n 's/^#define DAVIT_VERSION "\(.*\)"/\1/p' kernel/base/version.h)
 
 # mode, from, to
 files()
 {
-	for p in davitd davit-manifest davit-bench; do
+	for p in davitd davit davit-manifest davit-bench; do
 		echo "755 $BUILD/bin/$p $bin/$p"
 	done
 	(cd "$BUILD/lib/davit" && find plugins -type f | LC_ALL=C sort) | while read -r f; do
