@@ -6,6 +6,7 @@
 #include "http/client_h2.h"
 
 #include "base/banned.h" /* behind nghttp2's own, which has members of such names */
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define WRITE_SIZE (64u * 1024)
@@ -76,6 +77,7 @@ void client_h2_part(struct client_call *k)
 	if (h->calls != NULL)
 		return;
 	h->idle_since = uv_now(loop_uv(h->client->loop));
+	h->freed_ns = clock_ns();
 	if (!h->closed && !uv_is_active((uv_handle_t *)&h->timer))
 		watch(h);
 	if (h->going)
@@ -313,7 +315,7 @@ static struct client_h2 *usable(struct http_client *c)
 		next = h->next;
 		if (h->going || !nghttp2_session_check_request_allowed(h->session))
 			continue;
-		if (h->calls != NULL || client_link_gone(h->link) != 1)
+		if (h->calls != NULL || clock_ns() - h->freed_ns < CLIENT_FRESH || client_link_gone(h->link) != 1)
 			return h;
 		broken(h, 0);
 	}

@@ -15,6 +15,7 @@ struct client_h2 {
 	struct loop_task flush;
 	struct buf out; /* being written, while the link writes */
 	uv_timer_t timer;
+	int64_t freed_ns;		     /* when its last call left it */
 	uint64_t heard, idle_since, ping_at; /* uv_now() */
 	uint8_t flushing;		     /* flush is in line */
 	uint8_t going;			     /* takes no new streams */

@@ -12,6 +12,9 @@
 
 #define CLIENT_INBOX (64u * 1024) /* body bytes that may wait for the reader before the socket is left alone */
 
+/* An idle connection used within this time was seen to be open; an older one is looked at before it is used. */
+#define CLIENT_FRESH (INT64_C(1000000)) /* ns */
+
 struct client_call;
 struct client_h1;
 struct client_h2;

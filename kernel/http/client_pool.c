@@ -6,6 +6,7 @@
 #include "http/client_pool.h"
 
 #include "base/banned.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 static void on_idle(uv_timer_t *t);
@@ -91,6 +92,7 @@ void client_pool_give(struct client_h1 *h, int again)
 		return;
 	}
 	h->idle_since = uv_now(loop_uv(c->loop));
+	h->freed_ns = clock_ns();
 	h->next = c->idle;
 	c->idle = h;
 	c->nidle++;
@@ -106,7 +108,7 @@ static struct client_h1 *take_idle(struct http_client *c)
 	while ((h = c->idle) != NULL) {
 		c->idle = h->next;
 		c->nidle--;
-		if (!client_link_gone(h->link))
+		if (clock_ns() - h->freed_ns < CLIENT_FRESH || !client_link_gone(h->link))
 			return h;
 		drop(h);
 	}
@@ -175,7 +177,7 @@ struct client_h1 *client_pool_take(struct client_call *k, int fresh)
 		c->nconnections++;
 	else if (h == NULL && !wait_in_line(k, &h))
 		return NULL;
-	if (h != NULL && (k->stopped || fresh || client_link_gone(h->link))) {
+	if (h != NULL && (k->stopped || fresh)) {
 		client_h1_free(h); /* its place in the count is ours */
 		h = NULL;
 	} else if (h != NULL) {

@@ -11,7 +11,8 @@ struct client_h1 {
 	struct http_client *client; /* not referenced: it closes us before it goes */
 	struct client_call *k;	    /* NULL: idle, or being handed over */
 	struct client_h1 *next;	    /* idle ones */
-	uint64_t idle_since;	    /* uv_now() */
+	int64_t freed_ns;
+	uint64_t idle_since; /* uv_now() */
 
 	http_parser parser;
 	struct buf head;   /* names and values of the block that is coming in, one behind the other */
