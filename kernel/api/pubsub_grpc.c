@@ -100,7 +100,7 @@ static void merge(struct grpc_call *c, const struct pubsub_request *request,
 static struct error make_events(struct grpc_call *c, const struct pubsub_request *request, struct str name,
 				const Dapr__Proto__Runtime__V1__BulkPublishRequest *in, struct pubsub_event *events)
 {
-	struct map seen = map_init();
+	struct map *seen = pubsub_ids(c->arena);
 	struct error e = ERROR_NONE;
 	size_t i;
 
@@ -108,14 +108,13 @@ static struct error make_events(struct grpc_call *c, const struct pubsub_request
 		const Dapr__Proto__Runtime__V1__BulkPublishRequestEntry *from = in->entries[i];
 		struct str id = skin_text(from->entry_id);
 
-		if (id.n == 0 || map_get(&seen, id) != NULL || map_set(&seen, id, c, NULL) < 0)
+		if (id.n == 0 || map_get(seen, id) != NULL || map_set(seen, id, c, NULL) < 0)
 			e = pubsub_error_entry_id(c->arena, name, request->topic, skin_of(c)->api->app_id);
 		events[i] = (struct pubsub_event){ .data = { (const char *)from->event.data, from->event.len },
 						   .content_type = skin_text(from->content_type),
 						   .entry_id = id };
 		merge(c, request, from, &events[i]);
 	}
-	map_free(&seen);
 	return e;
 }
 

@@ -207,7 +207,7 @@ static int event_bytes(struct arena *a, const struct entry *entry, struct str *r
 static int make_events(struct request *r, const struct pubsub_request *request, const struct reading *x,
 		       struct pubsub_event *events)
 {
-	struct map seen = map_init();
+	struct map *seen = pubsub_ids(r->arena);
 	struct error e = ERROR_NONE;
 	struct str why;
 	size_t i;
@@ -221,11 +221,10 @@ static int make_events(struct request *r, const struct pubsub_request *request, 
 							   entry->nmetadata, &events[i].nmetadata);
 		if (!event_bytes(r->arena, entry, &events[i].data, &why))
 			e = pubsub_error_entry_event(r->arena, r->params[0], r->params[1], r->api->app_id, why);
-		else if (entry->id.n == 0 || map_get(&seen, entry->id) != NULL ||
-			 map_set(&seen, entry->id, r, NULL) < 0)
+		else if (entry->id.n == 0 || map_get(seen, entry->id) != NULL ||
+			 map_set(seen, entry->id, r, NULL) < 0)
 			e = pubsub_error_entry_id(r->arena, r->params[0], r->params[1], r->api->app_id);
 	}
-	map_free(&seen);
 	if (!error_is(&e))
 		return 1;
 	request_fail(r, &e);

@@ -8,6 +8,20 @@
 
 #define PARALLEL 100
 
+static void free_ids(void *ids)
+{
+	map_free(ids);
+}
+
+struct map *pubsub_ids(struct arena *a)
+{
+	struct map *ids = arena_alloc(a, sizeof(*ids));
+
+	*ids = map_init();
+	arena_defer(a, free_ids, ids);
+	return ids;
+}
+
 struct sending {
 	struct scope *s;
 	struct pubsub *p;

@@ -168,9 +168,9 @@ struct stream *stream_start(const struct stream_options *o, int64_t deadline_ns,
 	}
 	st->starter = fiber_self();
 	if (launch(st) < 0) {
-		*ret_error = error_new(a, ERROR_RESOURCE_EXHAUSTED, NULL, "no fiber or thread is free for it");
 		lane_close(st->lane, LANE_END_MS);
 		let_go(st);
+		*ret_error = error_new(a, ERROR_RESOURCE_EXHAUSTED, NULL, "no fiber or thread is free for it");
 		return NULL;
 	}
 	while (!st->stands && !st->done)

@@ -7,7 +7,8 @@
  *	start   from a fiber; returns when the plugin stands, or with what it failed
  *	message the sink gets one; it is the owner's until it settles it, and counts against the credit until the plugin has
  *		heard of that
- *	settle  exactly once each; tokens that gather while one settling is under way go to the plugin together
+ *	settle  exactly once each; tokens that gather while one settling is under way go to the plugin together. One that a
+ *		plugin answers EXHAUSTED is tried again a little later; any other failure is logged and is the end of it
  *	stop    no more intake: the plugin is cancelled, what waits unseen is settled RETRY, what the owner holds stays his
  *	close   from a fiber: stops, waits for the owner to settle what he holds, then for the plugin to be done
  *
