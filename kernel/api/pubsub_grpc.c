@@ -97,7 +97,7 @@ static void merge(struct grpc_call *c, const struct pubsub_request *request,
 	event->nmetadata = n;
 }
 
-static struct error make_events(struct grpc_call *c, const struct pubsub_request *request, struct str name,
+static struct error make_events(struct grpc_call *c, const struct pubsub_request *request, const struct pubsub *p,
 				const Dapr__Proto__Runtime__V1__BulkPublishRequest *in, struct pubsub_event *events)
 {
 	struct map *seen = pubsub_ids(c->arena);
@@ -108,8 +108,7 @@ static struct error make_events(struct grpc_call *c, const struct pubsub_request
 		const Dapr__Proto__Runtime__V1__BulkPublishRequestEntry *from = in->entries[i];
 		struct str id = skin_text(from->entry_id);
 
-		if (id.n == 0 || map_get(seen, id) != NULL || map_set(seen, id, c, NULL) < 0)
-			e = pubsub_error_entry_id(c->arena, name, request->topic, skin_of(c)->api->app_id);
+		e = pubsub_check_id(skin_of(c)->blocks, c->arena, seen, id, p, request->topic);
 		events[i] = (struct pubsub_event){ .data = { (const char *)from->event.data, from->event.len },
 						   .content_type = skin_text(from->content_type),
 						   .entry_id = id };
@@ -132,7 +131,7 @@ static struct error bulk(struct grpc_call *c, const void *message, const Protobu
 	e = find(c, in->pubsub_name, in->topic, in->metadata, in->n_metadata, &request, &p);
 	if (error_is(&e))
 		return e;
-	e = make_events(c, &request, p->name, in, events);
+	e = make_events(c, &request, p, in, events);
 	if (error_is(&e))
 		return e;
 	/* An answer with entries that failed cannot be told from an error on this wire: Dapr sends the error. */

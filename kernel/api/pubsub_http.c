@@ -204,8 +204,8 @@ static int event_bytes(struct arena *a, const struct entry *entry, struct str *r
 }
 
 /* 0: an error was answered. */
-static int make_events(struct request *r, const struct pubsub_request *request, const struct reading *x,
-		       struct pubsub_event *events)
+static int make_events(struct request *r, const struct pubsub *p, const struct pubsub_request *request,
+		       const struct reading *x, struct pubsub_event *events)
 {
 	struct map *seen = pubsub_ids(r->arena);
 	struct error e = ERROR_NONE;
@@ -221,9 +221,8 @@ static int make_events(struct request *r, const struct pubsub_request *request, 
 							   entry->nmetadata, &events[i].nmetadata);
 		if (!event_bytes(r->arena, entry, &events[i].data, &why))
 			e = pubsub_error_entry_event(r->arena, r->params[0], r->params[1], r->api->app_id, why);
-		else if (entry->id.n == 0 || map_get(seen, entry->id) != NULL ||
-			 map_set(seen, entry->id, r, NULL) < 0)
-			e = pubsub_error_entry_id(r->arena, r->params[0], r->params[1], r->api->app_id);
+		else
+			e = pubsub_check_id(r->blocks, r->arena, seen, entry->id, p, request->topic);
 	}
 	if (!error_is(&e))
 		return 1;
@@ -275,7 +274,7 @@ void pubsub_http_bulk(struct request *r)
 		return;
 	}
 	events = arena_alloc(r->arena, sizeof(*events) * (x.n + 1));
-	if (!make_events(r, &request, &x, events))
+	if (!make_events(r, p, &request, &x, events))
 		return;
 	e = pubsub_publish_bulk(r->blocks, &r->scope, p, &request, events, x.n, &failed, &nfailed);
 	if (!error_is(&e))

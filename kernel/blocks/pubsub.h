@@ -63,8 +63,10 @@ struct error pubsub_publish_bulk(struct blocks *b, struct scope *s, struct pubsu
 				 const struct pubsub_request *request, const struct pubsub_event *events, size_t n,
 				 const struct pubsub_failed **ret_failed, size_t *ret_nfailed);
 
-/* For telling the ids of a bulk apart: an empty map that ends with the arena. */
+/* For telling the ids of a bulk apart: an empty map that ends with the arena, and whether the next id may stand in it. */
 struct map *pubsub_ids(struct arena *a);
+struct error pubsub_check_id(const struct blocks *b, struct arena *a, struct map *ids, struct str id,
+			     const struct pubsub *p, struct str topic);
 
 /* Bytes as they are to a topic as the broker names it, past scopes and envelopes: for a dead letter, say. "" or why not. */
 struct str pubsub_send(struct scope *s, struct pubsub *p, struct str topic, struct str data, struct str content_type,

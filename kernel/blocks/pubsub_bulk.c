@@ -22,6 +22,16 @@ struct map *pubsub_ids(struct arena *a)
 	return ids;
 }
 
+struct error pubsub_check_id(const struct blocks *b, struct arena *a, struct map *ids, struct str id,
+			     const struct pubsub *p, struct str topic)
+{
+	if (id.n == 0 || map_get(ids, id) != NULL)
+		return pubsub_error_entry_id(a, p->name, topic, b->o.app_id);
+	if (map_set(ids, id, ids, NULL) < 0)
+		return pubsub_error_publish(a, p->name, topic, STR("out of memory"));
+	return ERROR_NONE;
+}
+
 struct sending {
 	struct scope *s;
 	struct pubsub *p;
