@@ -19,6 +19,7 @@
 #include "plugin/instance.h"
 #include "plugin/notify.h"
 #include "plugin/records.h"
+#include "plugin/service.h"
 
 #define LOG_SCOPE "davit.plugin"
 
@@ -219,10 +220,18 @@ int32_t call_on_credit(struct davit_call *head, void (*fn)(void *arg), void *arg
 	return -1;
 }
 
+int call_wakes(const struct davit_call *head, const struct fiber *f)
+{
+	const struct call *c = (const struct call *)head;
+
+	return head->host == &host_table && c->loop == loop_self() && c->waiter == f;
+}
+
 static void cancel(struct call *c)
 {
 	c->cancelled = 1;
 	notify_once(&c->cancel);
+	service_cancel(&c->head);
 }
 
 void scope_cancel(void *arg)

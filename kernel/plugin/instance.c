@@ -53,6 +53,11 @@ struct str instance_name(const struct instance *i)
 	return i->o.name;
 }
 
+struct loop *instance_loop(const struct instance *i, unsigned n)
+{
+	return i->o.loops[n % (unsigned)i->o.nloops];
+}
+
 struct davit_instance *instance_handle(struct instance *i)
 {
 	return &i->head;
@@ -83,12 +88,6 @@ void instance_count(struct davit_instance *head, const char *name, int64_t n)
 
 	if (i->o.count != NULL)
 		i->o.count(i->o.ctx, i->o.name, i->o.type->about->type, name, n);
-}
-
-const void *instance_service(struct davit_instance *head, const char *name)
-{
-	(void)head, (void)name; /* davit.http/1 and its like come with the next part of the line */
-	return NULL;
 }
 
 static struct davit_str copy(struct arena *a, struct str s)

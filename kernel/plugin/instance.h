@@ -38,6 +38,8 @@ struct str instance_name(const struct instance *i);
 struct davit_instance *instance_handle(struct instance *i);
 uint32_t instance_features(const struct instance *i); /* as open() told, beside those of the component's table */
 
+struct loop *instance_loop(const struct instance *i, unsigned n); /* the n-th loop it may use, counted round and round */
+
 /* For call.c: where the operation of this call runs. */
 enum lane_kind { LANE_LOOP, LANE_WORKER };
 enum lane_kind instance_lane(const struct instance *i);

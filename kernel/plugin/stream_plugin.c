@@ -5,6 +5,7 @@
 #include "plugin/host.h"
 #include "plugin/instance.h"
 #include "plugin/records.h"
+#include "plugin/service.h"
 #include "plugin/stream_inside.h"
 
 #define LOG_SCOPE "davit.plugin"
@@ -74,6 +75,7 @@ void stream_cancel(struct stream *st)
 	wake_all(st);
 	pthread_mutex_unlock(&st->lock);
 	notify_once(&st->on_cancel);
+	service_cancel(&st->head);
 }
 
 static void park_for_credit(struct stream *st)
