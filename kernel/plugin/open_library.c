@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plugin/open_library.h"
 
+#include <davit/names.h>
 #include <davit/pubsub.h>
 #include <davit/secrets.h>
 #include <davit/state.h>
@@ -25,6 +26,7 @@ static const struct {
 	{ DAVIT_BLOCK_STATE, davit_state_ops_kind, "state", sizeof(struct davit_state_ops) },
 	{ DAVIT_BLOCK_PUBSUB, davit_pubsub_ops_kind, "pubsub", sizeof(struct davit_pubsub_ops) },
 	{ DAVIT_BLOCK_SECRETS, davit_secrets_ops_kind, "secretstores", sizeof(struct davit_secrets_ops) },
+	{ DAVIT_BLOCK_NAMES, davit_names_ops_kind, "nameresolution", sizeof(struct davit_names_ops) },
 };
 
 struct opening {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plugin/records.h"
 
+#include <davit/names.h>
 #include <davit/pubsub.h>
 #include <davit/secrets.h>
 #include <davit/state.h>
@@ -40,6 +41,7 @@ static const struct part message[] = {
 	PART(STR, davit_message, content_type), PART(STR, davit_message, order),
 	PART(PAIRS, davit_message, metadata),	{ FORM_END, 0 },
 };
+static const struct part name_address[] = { PART(STR, davit_name_address, address), { FORM_END, 0 } };
 static const struct part opened[] = { { FORM_END, 0 } };
 
 static const struct {
@@ -52,6 +54,7 @@ static const struct {
 	{ davit_secret_item_kind, sizeof(struct davit_secret_item), secret_item },
 	{ davit_publish_result_kind, sizeof(struct davit_publish_result), publish_result },
 	{ davit_message_kind, sizeof(struct davit_message), message },
+	{ davit_name_address_kind, sizeof(struct davit_name_address), name_address },
 	{ davit_opened_kind, sizeof(struct davit_opened), opened },
 };
 

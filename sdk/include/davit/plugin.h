@@ -84,7 +84,7 @@ enum {
 	davit_ping_kind
 };
 
-enum { DAVIT_BLOCK_STATE = 1, DAVIT_BLOCK_PUBSUB, DAVIT_BLOCK_BINDING, DAVIT_BLOCK_SECRETS };
+enum { DAVIT_BLOCK_STATE = 1, DAVIT_BLOCK_PUBSUB, DAVIT_BLOCK_BINDING, DAVIT_BLOCK_SECRETS, DAVIT_BLOCK_NAMES };
 
 /* Where a component's operations run (bits of davit_component.flags; none: a worker lane, thread-safe). */
 enum {
