@@ -41,16 +41,28 @@ static void take(struct reading *r, size_t i, const struct davit_state_item *ite
 		fail(r, i, e.message);
 }
 
+static void take_answer(struct reading *r, size_t i, const struct answer *got)
+{
+	struct record *record;
+
+	if (got->status != DAVIT_OK)
+		fail(r, i, state_error_text(r->s->arena, got));
+	for (record = got->records; got->status == DAVIT_OK && record != NULL; record = record->next)
+		if (record->kind == davit_state_item_kind)
+			take(r, i, record->data);
+}
+
+/* Running out of memory here must not jump to the stack of the fiber that began the call: this may be another one. */
 static void read_one(struct reading *r, size_t i)
 {
 	struct answer got = call_instance(r->s, r->store->instance, (davit_op *)(void *)r->store->ops->get, r->keys[i]);
-	struct record *record;
+	jmp_buf here, *before = arena_on_oom(r->s->arena, &here);
 
-	if (got.status != DAVIT_OK)
-		fail(r, i, state_error_text(r->s->arena, &got));
-	for (record = got.records; got.status == DAVIT_OK && record != NULL; record = record->next)
-		if (record->kind == davit_state_item_kind)
-			take(r, i, record->data);
+	if (setjmp(here) == 0)
+		take_answer(r, i, &got);
+	else
+		fail(r, i, STR("out of memory"));
+	arena_on_oom(r->s->arena, before);
 }
 
 static void read_rest(void *arg)
