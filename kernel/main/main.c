@@ -4,6 +4,7 @@
  * one event after the other; so a signal is heard at any moment of the start.
  */
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -279,8 +280,11 @@ int main(int argc, char **argv)
 
 	block_signals();
 	main_arena = arena_new();
-	if (main_arena == NULL)
+	/* OpenSSL makes its own beginnings at first use, and crashes later if there was no memory for them then. */
+	if (main_arena == NULL || OSSL_LIB_CTX_get0_global_default() == NULL) {
+		fputs("davitd: out of memory\n", stderr);
 		return 1;
+	}
 	switch (options_parse(argc, argv, main_arena, &o, &message)) {
 	case OPTIONS_PRINT:
 		fputs(message.p, stdout);
