@@ -115,13 +115,33 @@ static void put_back(struct subscriber *s, struct waiting *w)
 	s->bytes += w->event->size;
 }
 
+/* What a message borrows from, until it is settled: that may be long after its subscription has ended. */
+struct emitted {
+	struct event *event;
+	struct subscriber *subscriber; /* the topic's */
+};
+
+static void release(void *arg)
+{
+	struct emitted *m = arg;
+
+	event_unref(m->event);
+	subscriber_unref(m->subscriber);
+	free(m);
+}
+
 static davit_status emit(struct subscriber *s, struct event *e)
 {
 	struct davit_message m = DAVIT_INIT(davit_message, .topic = s->topic, .data = e->data, .order = davit_str(""),
 					    .metadata = e->metadata, .nmetadata = e->nmetadata);
+	struct emitted *held = malloc(sizeof(*held));
 
+	if (held == NULL)
+		return DAVIT_EXHAUSTED;
 	event_ref(e);
-	return davit_emit_owned(s->call, &m, event_unref, e);
+	__atomic_fetch_add(&s->refs, 1, __ATOMIC_RELAXED);
+	*held = (struct emitted){ e, s };
+	return davit_emit_owned(s->call, &m, release, held);
 }
 
 /* Emits what there is credit for. The lock is held, but not while the kernel is called. */

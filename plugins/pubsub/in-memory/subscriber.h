@@ -19,7 +19,7 @@ struct subscriber {
 	struct subscriber *next; /* the bus's list, under its lock */
 	struct bus *bus;
 	struct davit_call *call;
-	uint64_t refs;		/* atomic: the subscription's, and one for each that pumps */
+	uint64_t refs; /* atomic: the subscription's, one for each that pumps, one a message that was emitted */
 	struct davit_str topic; /* behind the struct */
 
 	pthread_mutex_t lock; /* behind the bus's; nothing is locked under it, the kernel is not called */
