@@ -227,9 +227,13 @@ static void prepare(struct check *c, struct cel_node *n)
 
 	if (n->nargs != 2 || last->kind != NODE_LITERAL || last->literal.kind != CEL_STRING)
 		return;
-	if (str_is(str_of(n->function->name), "matches"))
+	if (str_is(str_of(n->function->name), "matches")) {
 		n->regex = regex_new(c->p->a, last->literal.s, &n->broken);
-	else if (str_starts(str_of(n->function->name), STR("get")))
+		/* That may be better when the rule is evaluated, which then tries again. */
+		if (str_starts(n->broken, STR("error parsing regexp: out of memory")))
+			n->broken = STR_NONE;
+	}
+	if (str_starts(str_of(n->function->name), STR("get")))
 		n->zone = cel_zone_named(c->p->a, last->literal.s, &n->broken);
 }
 

@@ -130,7 +130,8 @@ struct cel_parser {
 	struct str text;
 	size_t at; /* behind the token */
 	struct cel_token token;
-	int depth;
+	int depth; /* of brackets */
+	int right; /* of operands to the right of an operator */
 	int failed;
 	uint32_t fault_place;
 	struct str fault;
@@ -160,6 +161,8 @@ struct cel_eval {
 	const struct cel_env *env;
 	int64_t left; /* steps; below 0: over */
 	struct cel_value *locals;
+	struct cel_pair *pairs; /* of cel_equal() */
+	size_t npairs, cappairs;
 };
 
 struct cel_value cel_error(struct cel_eval *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -5,6 +5,11 @@
 
 static struct cel_node *expression(struct cel_parser *p);
 
+static void *too_deep(struct cel_parser *p, uint32_t place)
+{
+	return cel_refuse(p, place, "the expression is nested deeper than %d levels", CEL_DEPTH);
+}
+
 /* ---- Nodes ---- */
 
 static struct cel_node *node(struct cel_parser *p, enum cel_node_kind kind, uint32_t place)
@@ -31,7 +36,7 @@ static struct cel_node *add(struct cel_parser *p, struct cel_node *n, struct cel
 	if (child->height >= n->height)
 		n->height = child->height + 1;
 	if (n->height > CEL_DEPTH)
-		return cel_refuse(p, n->place, "the expression is nested deeper than %d levels", CEL_DEPTH);
+		return too_deep(p, n->place);
 	return n;
 }
 
@@ -308,6 +313,17 @@ static struct cel_node *operand(struct cel_parser *p)
 
 /* ---- Operators ---- */
 
+/* One minus right before a number belongs to it, so that the least int can be written. */
+static __attribute__((noinline)) int is_negative_number(const struct cel_parser *p)
+{
+	struct cel_parser ahead = *p;
+
+	if (ahead.token.kind != TOKEN_MINUS)
+		return 0;
+	cel_next(&ahead);
+	return is_at(&ahead, TOKEN_INT) || is_at(&ahead, TOKEN_DOUBLE);
+}
+
 /* Signs before an operand. An even number of them is none at all, as cel-go has it. */
 static struct cel_node *signed_operand(struct cel_parser *p)
 {
@@ -316,16 +332,8 @@ static struct cel_node *signed_operand(struct cel_parser *p)
 	int n = 0;
 	struct cel_node *of;
 
-	if (sign != TOKEN_NOT && sign != TOKEN_MINUS)
+	if ((sign != TOKEN_NOT && sign != TOKEN_MINUS) || is_negative_number(p))
 		return operand(p);
-	if (sign == TOKEN_MINUS) {
-		/* One minus right before a number belongs to it, so that the least int can be written. */
-		struct cel_parser ahead = *p;
-
-		cel_next(&ahead);
-		if (is_at(&ahead, TOKEN_INT) || is_at(&ahead, TOKEN_DOUBLE))
-			return operand(p);
-	}
 	while (pass(p, sign))
 		n++;
 	of = sign == TOKEN_MINUS && is_at(p, TOKEN_NOT) ? unexpected(p) : operand(p);
@@ -368,7 +376,11 @@ static struct cel_node *binary(struct cel_parser *p, int least)
 		enum cel_node_kind kind = operators[row].binds == OR ? NODE_OR : NODE_AND;
 
 		cel_next(p);
+		/* Each of these becomes a level of the tree, but only on the way back. */
+		if (++p->right > CEL_DEPTH)
+			return too_deep(p, place);
 		right = binary(p, operators[row].binds + 1);
+		p->right--;
 		if (operators[row].binds > AND) {
 			left = right ? call(p, place, operators[row].operator, left, right) : NULL;
 		} else if (left == chain && chain->kind == kind) {
@@ -399,7 +411,7 @@ static struct cel_node *expression(struct cel_parser *p)
 	uint32_t place;
 
 	if (++p->depth > CEL_DEPTH)
-		return cel_refuse(p, p->token.place, "the expression is nested deeper than %d levels", CEL_DEPTH);
+		return too_deep(p, p->token.place);
 	n = binary(p, OR);
 	place = p->token.place;
 	if (n && pass(p, TOKEN_QUESTION))

@@ -126,33 +126,13 @@ int cel_compare(struct cel_value a, struct cel_value b, int *ret_order)
 
 /* ---- Equality ---- */
 
-static int equal_lists(struct cel_eval *e, struct cel_list *a, struct cel_list *b)
-{
-	size_t n = cel_list_size(a);
-
-	if (n != cel_list_size(b))
-		return 0;
-	for (size_t i = 0; i < n; i++)
-		if (!cel_equal(e, cel_list_get(a, i), cel_list_get(b, i)))
-			return 0;
-	return 1;
-}
-
-static int equal_maps(struct cel_eval *e, struct cel_map *a, struct cel_map *b)
-{
-	size_t n = cel_map_size(a);
-	struct cel_value other;
-
-	if (n != cel_map_size(b))
-		return 0;
-	for (size_t i = 0; i < n; i++)
-		if (!cel_map_find(b, cel_map_key(a, i), &other) || !cel_equal(e, cel_map_get(a, i), other))
-			return 0;
-	return 1;
-}
-
+/* Of values that hold no others; anything else is not equal. */
 static int equal_scalars(struct cel_value a, struct cel_value b)
 {
+	if (is_number(a) && is_number(b))
+		return !is_nan(a) && !is_nan(b) && compare_numbers(a, b) == 0;
+	if (a.kind != b.kind)
+		return 0;
 	switch (a.kind) {
 	case CEL_NULL: return 1;
 	case CEL_BOOL: return a.b == b.b;
@@ -165,19 +145,72 @@ static int equal_scalars(struct cel_value a, struct cel_value b)
 	}
 }
 
-int cel_equal(struct cel_eval *e, struct cel_value a, struct cel_value b)
+/* Two lists or two maps that are being gone through: on the heap of the evaluation, since JSON nests deeper than a stack. */
+struct cel_pair {
+	struct cel_value a, b;
+	size_t at, n;
+};
+
+static int is_container(struct cel_value v)
 {
+	return v.kind == CEL_LIST || v.kind == CEL_MAP;
+}
+
+static size_t size_of(struct cel_value v)
+{
+	return v.kind == CEL_LIST ? cel_list_size(v.list) : cel_map_size(v.map);
+}
+
+/* 0: they cannot be equal. */
+static int push(struct cel_eval *e, struct cel_value a, struct cel_value b)
+{
+	size_t n = size_of(a);
 	struct cel_value over;
 
-	if (is_number(a) && is_number(b))
-		return !is_nan(a) && !is_nan(b) && compare_numbers(a, b) == 0;
-	if (a.kind != b.kind)
+	if (a.kind != b.kind || n != size_of(b) || !cel_spend(e, n, &over))
 		return 0;
-	if (a.kind != CEL_LIST && a.kind != CEL_MAP)
+	if (e->npairs == e->cappairs) {
+		size_t more = e->cappairs ? 2 * e->cappairs : 8;
+
+		e->pairs = arena_grow(e->a, e->pairs, e->cappairs * sizeof(*e->pairs), more * sizeof(*e->pairs));
+		e->cappairs = more;
+	}
+	e->pairs[e->npairs++] = (struct cel_pair){ a, b, 0, n };
+	return 1;
+}
+
+/* The next two values to compare; 0: the second map has none like that. */
+static int next_of(struct cel_pair *p, struct cel_value *ret_a, struct cel_value *ret_b)
+{
+	size_t i = p->at++;
+
+	if (p->a.kind == CEL_LIST) {
+		*ret_a = cel_list_get(p->a.list, i);
+		*ret_b = cel_list_get(p->b.list, i);
+		return 1;
+	}
+	*ret_a = cel_map_get(p->a.map, i);
+	return cel_map_find(p->b.map, cel_map_key(p->a.map, i), ret_b);
+}
+
+int cel_equal(struct cel_eval *e, struct cel_value a, struct cel_value b)
+{
+	e->npairs = 0;
+	if (!is_container(a) || !is_container(b))
 		return equal_scalars(a, b);
-	if (!cel_spend(e, a.kind == CEL_LIST ? cel_list_size(a.list) : cel_map_size(a.map), &over))
+	if (!push(e, a, b))
 		return 0;
-	return a.kind == CEL_LIST ? equal_lists(e, a.list, b.list) : equal_maps(e, a.map, b.map);
+	while (e->npairs > 0) {
+		struct cel_pair *p = &e->pairs[e->npairs - 1];
+
+		if (p->at == p->n)
+			e->npairs--;
+		else if (!next_of(p, &a, &b))
+			return 0;
+		else if (!(is_container(a) && is_container(b) ? push(e, a, b) : equal_scalars(a, b)))
+			return 0;
+	}
+	return 1;
 }
 
 int cel_key_is(struct cel_value a, struct cel_value b)

@@ -185,35 +185,38 @@ static int read_file(struct cel_zone *z, struct str file)
 	return 0;
 }
 
+/* Room first: where there is none the arena's exit is taken, and nothing may be open then. */
 static struct str load(struct arena *a, const char *path)
 {
 	struct str file = STR_NONE;
 	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n;
+	char *p;
+	int fd;
 
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size > FILE_MAX)
+		return file;
+	p = arena_alloc(a, (size_t)st.st_size);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return file;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && st.st_size <= FILE_MAX) {
-		char *p = arena_try(a, (size_t)st.st_size);
-		ssize_t n = p ? read(fd, p, (size_t)st.st_size) : -1;
-
-		if (n == st.st_size)
-			file = (struct str){ p, (size_t)n };
-	}
+	n = read(fd, p, (size_t)st.st_size);
+	if (n > 0)
+		file = (struct str){ p, (size_t)n };
 	close(fd);
 	return file;
 }
 
 /* ---- From outside ---- */
 
-/* "+01:00", "-5:30": as cel-go reads them, but not further than a day. */
+/* "+01:00", "-5:30", and whatever else cel-go reads, up to 41 days. */
 static int fixed(struct str name, int32_t *ret_offset)
 {
 	struct str hours, minutes;
 	int64_t h, m;
 
-	if (!str_cut(name, ':', &hours, &minutes) || str_int(hours, &h) < 0 || str_int(minutes, &m) < 0 || h > 24 ||
-	    h < -24 || m > 60 || m < -60)
+	if (!str_cut(name, ':', &hours, &minutes) || str_int(hours, &h) < 0 || str_int(minutes, &m) < 0 || h > 999 ||
+	    h < -999 || m > 999 || m < -999)
 		return -1;
 	*ret_offset = (int32_t)(3600 * h + (name.p[0] == '-' ? -60 : 60) * m);
 	return 0;

@@ -9,6 +9,10 @@
 #include "base/jstream.h"
 #include "cel/inside.h"
 
+/* Values share their parts, so that in text they can be far larger than in memory: printing stops after so many. */
+#define CEL_PRINT_MOST 100000
+static size_t cel_printed;
+
 static inline void cel_print(struct buf *b, struct cel_value v);
 
 static inline int cel_print_compare(const void *a, const void *b)
@@ -77,6 +81,9 @@ static inline void cel_print(struct buf *b, struct cel_value v)
 {
 	char text[DURATION_TEXT];
 
+	cel_printed += v.kind == CEL_STRING || v.kind == CEL_BYTES ? v.s.n / 16 + 1 : 1;
+	if (cel_printed > CEL_PRINT_MOST)
+		return;
 	switch (v.kind) {
 	case CEL_NULL: buf_adds(b, STR("null")); return;
 	case CEL_BOOL: buf_adds(b, v.b ? STR("true") : STR("false")); return;
@@ -92,6 +99,15 @@ static inline void cel_print(struct buf *b, struct cel_value v)
 	case CEL_TYPE: buf_adds(b, v.s); return;
 	case CEL_ERROR: buf_printf(b, "error(" STR_FMT ")", STR_ARG(v.s)); return;
 	}
+}
+
+static inline struct str cel_text(struct arena *a, struct cel_value v)
+{
+	struct buf b = buf_in(a);
+
+	cel_printed = 0;
+	cel_print(&b, v);
+	return buf_str(&b);
 }
 
 #endif

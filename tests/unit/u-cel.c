@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "cel_text.h"
+#include "loop/fiber.h"
 
 #define TABLE "tests/unit/data/cel.txt"
 #define VARIABLES 16
@@ -109,7 +110,7 @@ static struct str outcome(struct arena *call, struct str text, struct variables 
 		ck_assert_msg(value.kind != CEL_BOOL || cel_may_be_bool(c), STR_FMT ": no bool could be expected",
 			      STR_ARG(text));
 		buf_adds(&b, STR("= "));
-		cel_print(&b, value);
+		buf_adds(&b, cel_text(call, value));
 	}
 	return buf_str(&b);
 }
@@ -180,22 +181,88 @@ static const struct {
 	{ "true?1:", "1", "", CEL_DEPTH - 1 },
 	{ "true||true&&true==true?1:(", "1", ")", CEL_DEPTH / 2 - 1 },
 	{ "[1].map(x,", "1", ")", CEL_DEPTH - 2 },
+	{ "", "e", ".map(x,[x])", CEL_DEPTH - 2 },
+	{ "", "e", ".map(x,{x:e})", CEL_DEPTH - 2 },
+	{ "e||e&&e==e+e*dyn(", "e", ")", CEL_DEPTH / 6 },
+	{ "!(!(", "e", "))", CEL_DEPTH / 2 - 1 },
 };
+
+struct deep {
+	struct str text, message;
+	int compiled;
+};
+
+static int an_event(void *arg, struct str name, struct cel_value *ret_value)
+{
+	(void)name;
+	*ret_value = *(struct cel_value *)arg;
+	return 1;
+}
+
+/* Compiles and evaluates; the result, of which there may be none, does not matter. */
+static void *goes_deep(void *arg)
+{
+	struct deep *d = arg;
+	struct arena *call = arena_new();
+	struct cel_value e = cel_json(call, STR("{\"x\": [[1]]}")), v;
+	struct cel_env env = { an_event, &e };
+	struct cel_fault fault = { .message = STR_NONE };
+	struct cel *c = cel_compile(call, d->text, &fault);
+	struct str error;
+
+	d->compiled = c != NULL;
+	d->message = arena_str(a, fault.message);
+	if (c)
+		cel_eval(c, call, &env, &v, &error);
+	arena_unref(call);
+	arena_drop_stock();
+	return NULL;
+}
+
+/* On a stack as large as a fiber's. */
+static void deep_on_small_stack(struct deep *d)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_attr_init(&attr), 0);
+	ck_assert_int_eq(pthread_attr_setstacksize(&attr, FIBER_STACK), 0);
+	ck_assert_int_eq(pthread_create(&thread, &attr, goes_deep, d), 0);
+	pthread_join(thread, NULL);
+	pthread_attr_destroy(&attr);
+}
 
 START_TEST(depth_is_bounded)
 {
 	for (size_t i = 0; i < sizeof(nested) / sizeof(*nested); i++) {
-		struct cel_fault fault;
-		struct str text = repeated(nested[i].before, nested[i].middle, nested[i].after, nested[i].holds);
+		struct deep d = { .text = repeated(nested[i].before, nested[i].middle, nested[i].after,
+						   nested[i].holds) };
 
-		ck_assert_msg(cel_compile(a, text, &fault) != NULL, STR_FMT ": " STR_FMT, STR_ARG(text),
-			      STR_ARG(fault.message));
+		deep_on_small_stack(&d);
+		ck_assert_msg(d.compiled, STR_FMT ": " STR_FMT, STR_ARG(d.text), STR_ARG(d.message));
 		for (size_t n = nested[i].holds + 1; n < 3000; n = 3 * n + 1) {
-			text = repeated(nested[i].before, nested[i].middle, nested[i].after, n);
-			ck_assert_msg(cel_compile(a, text, &fault) == NULL, "%s %zu times", nested[i].before, n);
-			ck_assert(nested[i].holds == 1 || str_find(fault.message, STR("deeper")) >= 0);
+			d.text = repeated(nested[i].before, nested[i].middle, nested[i].after, n);
+			deep_on_small_stack(&d);
+			ck_assert_msg(!d.compiled, "%s %zu times", nested[i].before, n);
+			ck_assert_msg(nested[i].holds == 1 || str_find(d.message, STR("deeper")) >= 0, STR_FMT,
+				      STR_ARG(d.message));
 		}
 	}
+}
+END_TEST
+
+/* JSON nests deeper than expressions: comparing it costs no stack. */
+START_TEST(deep_json_is_compared)
+{
+	struct variables v = { .n = 1, .names[0] = STR("e") };
+	struct str deepest = repeated("[", "1", "]", JSTREAM_DEPTH);
+
+	v.json[0] = deepest;
+	ck_assert(str_is(outcome(a, STR("[e] == [e] && e in [[], e] && e != [e]"), &v), "= true"));
+	v.json[0] = repeated("{\"a\":", "1", "}", JSTREAM_DEPTH);
+	ck_assert(str_is(outcome(a, STR("{'x': e} == {'x': e} && e != e.a"), &v), "= true"));
+	v.json[0] = repeated("[", "1", "]", JSTREAM_DEPTH + 1);
+	ck_assert(str_starts(outcome(a, STR("e == e && size(e) > 0"), &v), STR("fails")));
 }
 END_TEST
 
@@ -390,6 +457,7 @@ int main(void)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, expressions_give_what_the_table_says);
 	tcase_add_test(t, depth_is_bounded);
+	tcase_add_test(t, deep_json_is_compared);
 	tcase_add_test(t, chains_of_logic_may_be_long);
 	tcase_add_test(t, text_is_bounded);
 	tcase_add_test(t, steps_are_bounded);
