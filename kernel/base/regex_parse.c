@@ -324,21 +324,23 @@ static struct regex_node *escaped(struct regex_parser *p)
 static int group_flags(struct regex_parser *p)
 {
 	static const char letters[] = "ismU";
-	int off = 0;
+	int off = 0, named = 1; /* a minus takes flags away, so one must follow */
 
 	for (; more(p); p->at++) {
 		int c = peek(p);
 		const char *l = c ? strchr(letters, c) : NULL;
 
-		if (c == ':' || c == ')') {
+		if ((c == ':' || c == ')') && named) {
 			p->at++;
 			return c == ':';
 		}
 		if (c == '-' && !off) {
 			off = 1;
+			named = 0;
 		} else if (l) {
 			int flag = 1 << (l - letters);
 
+			named = 1;
 			p->flags = off ? p->flags & ~flag : p->flags | flag;
 		} else {
 			break;
@@ -352,7 +354,8 @@ static int group_name(struct regex_parser *p, struct str *ret_name)
 {
 	size_t start = p->at;
 
-	while (more(p) && peek(p) != '>')
+	while (more(p) && (peek(p) == '_' || (peek(p) >= '0' && peek(p) <= '9') ||
+			   (lower(peek(p)) >= 'a' && lower(peek(p)) <= 'z')))
 		p->at++;
 	*ret_name = str_upto(str_from(p->s, start), p->at - start);
 	if (ret_name->n == 0 || !accept(p, ">")) {
