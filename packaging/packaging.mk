@@ -26,15 +26,16 @@ run: all
 $(VENV)/.stamp: tests/requirements.txt
 	@echo "davit: Python packages for the tests into $(VENV)"
 	@rm -rf $(VENV) && python3 -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r $< || \
+	@packaging/again.sh 300 $(VENV)/bin/python -m pip install -q --disable-pip-version-check --timeout 30 -r $< || \
 		{ echo "davit: pip could not install tests/requirements.txt (is its index reachable?)" >&2; exit 1; }
 	@touch $@
 
 $(NODE)/.stamp: tests/interop/package.json
 	@echo "davit: JavaScript packages for the tests into $(NODE)"
 	@rm -rf $(NODE) && mkdir -p $(NODE) && cp $< $(NODE)/
-	@npm install --prefix $(NODE) --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error > $(NODE)/npm.log 2>&1 || \
-		{ cat $(NODE)/npm.log >&2; echo "davit: npm could not install tests/interop/package.json (is its registry reachable?)" >&2; exit 1; }
+	@packaging/again.sh 120 npm install --prefix $(NODE) --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error \
+		--fetch-timeout=30000 || \
+		{ echo "davit: npm could not install tests/interop/package.json (is its registry reachable?)" >&2; exit 1; }
 	@touch $@
 
 # Installed: the program under both names, the plugins with their manifests and index, what a vendor builds against.
