@@ -56,6 +56,7 @@ help:
 #: make measure      lengths of files and functions, complexity
 #: make format       clang-format
 #: make fault        the n-th allocation, read, write and open fails, for every n
+#: make fuzz         every fuzz target for FUZZ_SECONDS (T=cel: one)
 #: make bench        requests per CPU-second, start, memory (DAPRD=path: the same load on Dapr's sidecar)
 #: make reproducible builds twice in different folders and compares
 #: make install      DESTDIR, PREFIX, LIBDIR; make uninstall

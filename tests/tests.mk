@@ -64,3 +64,5 @@ $(BUILD)/tests/bare_nghttp2: tests/bench/bare_nghttp2.c
 	$(CC) -D_GNU_SOURCE $(CFLAGS) $(LDFLAGS) -pie -o $@ $< $(shell $(PKG_CONFIG) --libs libnghttp2)
 bench: all $(BARE)
 	@BUILD=$(BUILD) DAPRD="$(DAPRD)" python3 tests/bench/bench.py
+
+include tests/fuzz/fuzz.mk
