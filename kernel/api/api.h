@@ -11,8 +11,10 @@
 #include "base/map.h"
 #include "blocks/blocks.h"
 #include "blocks/subscribers.h"
+#include "blocks/invoke.h"
 #include "grpc/server.h"
 #include "http/server.h"
+#include "mesh/serve.h"
 #include "telemetry/trace.h"
 
 struct api_access;
@@ -43,7 +45,9 @@ struct api {
 	_Atomic int ready;		 /* bits of enum api_ready */
 	_Atomic(struct blocks *) blocks; /* NULL until they are open */
 	_Atomic(struct subscribers *) subscribers; /* NULL until the components are open */
-	struct grpc_options grpc, internal;
+	struct invoker *invoker; /* the way to other applications; its names and app come as the start goes on */
+	struct mesh_server mesh; /* the way from them */
+	struct grpc_options grpc, proxy, internal;
 
 	/* The metadata that clients put, and its lock; nothing else is locked under it. */
 	pthread_mutex_t extended_lock;
@@ -63,7 +67,7 @@ void api_handle_public(void *api, struct http_exchange *x);	 /* health and metad
 void api_handle_metrics(void *api, struct http_exchange *x);
 void api_handle_profile(void *api, struct http_exchange *x);	 /* 501: C has perf instead */
 void api_handle_grpc(void *api, struct http_exchange *x);
-void api_handle_internal(void *api, struct http_exchange *x); /* between sidecars: nothing is served there yet */
+void api_handle_internal(void *api, struct http_exchange *x); /* between sidecars */
 void api_refuse_http(void *api, struct http_exchange *x);
 void api_refuse_grpc(void *api, struct http_exchange *x);
 #endif

@@ -35,7 +35,7 @@ static const struct {
 	{ "metadata", "v1", "GetMetadata", NULL },
 	{ "metadata", "v1", "SetMetadata", NULL },
 	{ "shutdown", "v1", "Shutdown", NULL },
-	{ "invoke", "v1", "InvokeService", "service invocation" },
+	{ "invoke", "v1", "InvokeService", NULL },
 	{ "publish", "v1", "PublishEvent", NULL },
 	{ "publish", "v1alpha1", "BulkPublishEventAlpha1", NULL },
 	{ "publish", "v1", "BulkPublishEvent", NULL },
@@ -160,7 +160,7 @@ static struct error check_token(const struct api *api, struct grpc_call *c)
 }
 
 /* What the API traces is a call of its client's; the answer's header says which. */
-static void start_span(struct skin *s, struct grpc_call *c)
+static void start_span(struct skin *s, struct grpc_call *c, enum trace_kind kind)
 {
 	struct trace_context parent;
 	uint8_t binary[TRACE_BINARY];
@@ -169,7 +169,7 @@ static void start_span(struct skin *s, struct grpc_call *c)
 		return;
 	parent = trace_from_request(c->arena, grpc_metadata_bin(c, STR("grpc-trace-bin")),
 				    grpc_metadata(c, STR("traceparent")), grpc_metadata(c, STR("tracestate")));
-	s->span = trace_start(&s->api->tracer, c->arena, &parent, c->path, TRACE_CLIENT);
+	s->span = trace_start(&s->api->tracer, c->arena, &parent, c->path, kind);
 	if (s->span == NULL || !trace_valid(&s->span->context))
 		return;
 	trace_binary(&s->span->context, binary);
@@ -198,8 +198,8 @@ static struct error before(void *ctx, struct grpc_call *c)
 			return refuse(c->arena, ERROR_UNIMPLEMENTED, "Not Implemented", "501",
 				      "requested endpoint is not available");
 	}
-	if (is_dapr(c))
-		start_span(s, c);
+	if (is_dapr(c) || grpc_metadata(c, STR("dapr-app-id")).n > 0)
+		start_span(s, c, TRACE_CLIENT);
 	grpc_on_cancel(c, scope_cancel, &s->scope);
 	return ERROR_NONE;
 }
@@ -239,26 +239,39 @@ static void after(void *ctx, struct grpc_call *c, const struct error *e)
 
 static struct error unknown(void *ctx, struct grpc_call *c)
 {
-	struct str id = grpc_metadata(c, STR("dapr-app-id"));
 	int group = is_dapr(c) ? group_of(c->method_name) : -1;
 
-	(void)ctx;
 	if (group >= 0 && groups[group].missing != NULL)
 		return error_new(c->arena, ERROR_UNIMPLEMENTED, NULL, "%s is not part of this version of Davit yet",
 				 groups[group].missing);
 	if (is_dapr(c))
 		return error_new(c->arena, ERROR_UNIMPLEMENTED, NULL, "unknown method " STR_FMT " for service " STR_FMT,
 				 STR_ARG(c->method_name), STR_ARG(c->service));
-	if (id.n > 0)
-		return error_new(c->arena, ERROR_UNIMPLEMENTED, NULL,
-				 "proxying to an application is not part of this version of Davit yet");
-	return error_new(c->arena, ERROR_UNIMPLEMENTED, NULL, "unknown service " STR_FMT, STR_ARG(c->service));
+	return invoke_grpc_proxy(ctx, c);
 }
 
-static struct error not_between_sidecars(void *ctx, struct grpc_call *c)
+/* The token is for clients, not for other sidecars, and there is no list of what they may ask. */
+static struct error before_internal(void *ctx, struct grpc_call *c)
 {
-	(void)ctx;
-	return error_new(c->arena, ERROR_UNIMPLEMENTED, NULL, "calls between sidecars are not part of this version of Davit yet");
+	struct api *api = ctx;
+	struct skin *s = arena_zalloc(c->arena, sizeof(*s));
+
+	s->api = api;
+	s->began_ns = c->x->started_ns;
+	s->scope.arena = c->arena;
+	s->scope.deadline_ns = c->deadline_ns;
+	c->user = s;
+	grpc_on_cancel(c, scope_cancel, &s->scope);
+	if (c->method == NULL && !str_is(c->service, "dapr.proto.internals.v1.ServiceInvocation"))
+		start_span(s, c, TRACE_SERVER);
+	return ERROR_NONE;
+}
+
+static struct error unknown_internal(void *ctx, struct grpc_call *c)
+{
+	if (str_is(c->service, "dapr.proto.internals.v1.ServiceInvocation"))
+		return error_new(c->arena, ERROR_UNIMPLEMENTED, NULL, "the actor runtime is not part of this version of Davit yet");
+	return invoke_grpc_proxy(ctx, c);
 }
 
 static struct error shut_down(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply)
@@ -285,7 +298,7 @@ const size_t runtime_grpc_nmethods = sizeof(runtime_grpc_methods) / sizeof(runti
 static const struct grpc_service *make_dapr(struct arena *a)
 {
 	size_t n = state_grpc_nmethods + secrets_grpc_nmethods + pubsub_grpc_nmethods + subscribe_grpc_nmethods +
-		   runtime_grpc_nmethods, at = 0;
+		   invoke_grpc_nmethods + runtime_grpc_nmethods, at = 0;
 	struct grpc_method *all = arena_alloc(a, sizeof(*all) * n);
 	struct grpc_service *s = arena_alloc(a, sizeof(*s));
 
@@ -297,6 +310,8 @@ static const struct grpc_service *make_dapr(struct arena *a)
 	at += pubsub_grpc_nmethods;
 	memcpy(all + at, subscribe_grpc_methods, sizeof(*all) * subscribe_grpc_nmethods);
 	at += subscribe_grpc_nmethods;
+	memcpy(all + at, invoke_grpc_methods, sizeof(*all) * invoke_grpc_nmethods);
+	at += invoke_grpc_nmethods;
 	memcpy(all + at, runtime_grpc_methods, sizeof(*all) * runtime_grpc_nmethods);
 	*s = (struct grpc_service){ "dapr.proto.runtime.v1.Dapr", all, n };
 	return s;
@@ -304,7 +319,7 @@ static const struct grpc_service *make_dapr(struct arena *a)
 
 static void set_up_grpc(struct api *a)
 {
-	const struct grpc_service **services = arena_zalloc(a->arena, 5 * sizeof(*services));
+	const struct grpc_service **services = arena_zalloc(a->arena, 7 * sizeof(*services));
 
 	services[0] = make_dapr(a->arena);
 	services[1] = &reflection_v1_service;
@@ -318,8 +333,12 @@ static void set_up_grpc(struct api *a)
 	a->grpc.unknown = unknown;
 	a->grpc.details = errors_grpc;
 	a->internal = a->grpc;
-	a->internal.services = services + 4; /* none */
-	a->internal.unknown = not_between_sidecars;
+	a->proxy = a->grpc;
+	a->proxy.services = services + 4; /* none */
+	services[5] = &invoke_internal_service;
+	a->internal.services = services + 5;
+	a->internal.before = before_internal;
+	a->internal.unknown = unknown_internal;
 }
 
 int api_init(struct api *a)
@@ -337,13 +356,18 @@ void api_release(struct api *a)
 		mem_free(e->value);
 	map_free(&a->extended);
 	grpc_release(&a->grpc);
+	grpc_release(&a->proxy);
 	grpc_release(&a->internal);
 	pthread_mutex_destroy(&a->extended_lock);
 }
 
 void api_handle_grpc(void *api, struct http_exchange *x)
 {
-	grpc_handle(&((struct api *)api)->grpc, x);
+	struct api *a = api;
+	int ours = str_starts(x->target, STR("/dapr.proto.runtime.v1.Dapr/"));
+
+	/* Who names an application means its services, also those that we have ourselves, such as health. */
+	grpc_handle(!ours && http_field(x, STR("dapr-app-id")).n > 0 ? &a->proxy : &a->grpc, x);
 }
 
 void api_handle_internal(void *api, struct http_exchange *x)

@@ -14,6 +14,8 @@ void secrets_http_get(struct request *r);
 void secrets_http_bulk(struct request *r);
 void pubsub_http_publish(struct request *r);
 void pubsub_http_bulk(struct request *r);
+int invoke_http_is(struct str path); /* 1: below /v1.0/invoke/ */
+void invoke_http(struct request *r);
 void metadata_http_get(struct request *r);
 void metadata_http_put(struct request *r);
 void health_http_get(struct request *r);

@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "api/cors.h"
 #include "api/errors.h"
+#include "api/handlers.h"
 #include "api/route.h"
 #include "base/banned.h"
 #include "base/clock.h"
@@ -48,26 +49,17 @@ static void refuse_escape(struct request *r)
 	http_reply(r->x, 400, r->extra, r->nextra, STR("invalid escape or NUL in the path\n"));
 }
 
-static void not_found(struct request *r)
+static void not_found(struct request *r, int public_only)
 {
-	struct str id = http_field(r->x, STR("dapr-app-id"));
-	struct error e;
-
 	/* The way to another application is an API as well, which an allow list can hide. */
-	if (!access_http(r->api->access, route_invoke())) {
+	if (public_only || !access_http(r->api->access, route_invoke())) {
 		request_field(r, "content-type", STR("text/plain; charset=utf-8"));
 		request_field(r, "x-content-type-options", STR("nosniff"));
 		http_reply(r->x, 404, r->extra, r->nextra, STR("404 page not found\n"));
 		return;
 	}
-	if (id.n > 0)
-		e = error_new(r->arena, ERROR_UNIMPLEMENTED, "ERR_API_UNIMPLEMENTED",
-			      "service invocation is not part of this version of Davit yet");
-	else
-		e = error_new(r->arena, ERROR_NOT_FOUND, "ERR_DIRECT_INVOKE",
-			      "failed getting app id either from the URL path or the header dapr-app-id");
-	e.category = "service-invocation";
-	request_fail(r, &e);
+	r->route = route_invoke();
+	invoke_http(r);
 }
 
 static void run_route(struct request *r, int public_only)
@@ -75,11 +67,15 @@ static void run_route(struct request *r, int public_only)
 	struct error e;
 	int broken;
 
+	if (invoke_http_is(r->path) && !public_only) { /* its path is the application's own: nothing of it is decoded here */
+		not_found(r, 0);
+		return;
+	}
 	r->route = route_find(r, r->x->method, r->path, &broken);
 	if (broken) {
 		refuse_escape(r);
 	} else if (r->route == NULL || (public_only && !(r->route->flags & ROUTE_PUBLIC))) {
-		not_found(r);
+		not_found(r, public_only);
 	} else if (r->route->missing != NULL) {
 		e = error_new(r->arena, ERROR_UNIMPLEMENTED, "ERR_API_UNIMPLEMENTED", "%s", r->route->missing);
 		request_fail(r, &e);

@@ -44,7 +44,7 @@ const struct route routes[] = {
 	{ GET, "v1.0-alpha1", "configuration/{store}/{rest...}", "configuration", "v1alpha1", "SubscribeConfiguration",
 	  LATER("the configuration block") },
 	{ ROUTE_ANY, "v1.0", "actors/{type}/{id}/{rest...}", "actors", "v1", "InvokeActor", LATER("the actor runtime") },
-	{ ROUTE_ANY, "v1.0", "invoke/{id}/method/{method...}", "invoke", "v1", "InvokeService", LATER("service invocation") },
+	{ ROUTE_ANY, "v1.0", "invoke/{id}/method/{method...}", "invoke", "v1", "InvokeService", invoke_http, 0, NULL },
 	{ PUT, "v1.0-alpha1", "crypto/{name}/{rest...}", "crypto", "v1alpha1", "Encrypt", LATER("the cryptography block") },
 	{ POST, "v1.0-alpha1", "subtlecrypto/{name}/{rest...}", "subtlecrypto", "v1alpha1", "SubtleCrypto",
 	  LATER("the cryptography block") },

@@ -26,6 +26,15 @@ int http_read(struct http_exchange *x, struct str *ret_piece)
 	return got;
 }
 
+void http_read_stop(struct http_exchange *x)
+{
+	struct call *k = call_of(x);
+
+	k->unread = 1;
+	if (k->reader != NULL)
+		fiber_wake(k->reader);
+}
+
 int http_read_all(struct http_exchange *x, size_t limit, struct str *ret_body)
 {
 	struct buf whole = buf_in(x->arena);

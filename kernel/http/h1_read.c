@@ -56,7 +56,7 @@ int h1_read(struct http_exchange *x, struct str *ret_piece)
 	for (;;) {
 		if (h->body.state == BODY_DONE)
 			return 0;
-		if (c->dead || h->body_failed)
+		if (c->dead || h->body_failed || m->k.unread)
 			return -1;
 		event = h1_body_next(&h->body, connection_peek(c), &used, ret_piece);
 		c->lent = event == BODY_PIECE;

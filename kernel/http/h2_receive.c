@@ -364,7 +364,7 @@ int h2_read(struct http_exchange *x, struct str *ret_piece)
 	while (m->in.n == 0) {
 		if (m->in_done)
 			return 0;
-		if (m->k.cut || m->closed) /* closed: replied to, so what it still had to say was refused */
+		if (m->k.cut || m->closed || m->k.unread) /* closed: replied to, so what it still had to say was refused */
 			return -1;
 		if (wait_for_more(m) < 0) {
 			http_abort(x, NGHTTP2_CANCEL);

@@ -34,6 +34,7 @@ struct call {
 	uint8_t cut;		       /* nothing can be sent any more */
 	uint8_t whole;		       /* the piece just read is the whole body, in the arena, with a NUL behind it */
 	uint8_t began, ended;	       /* the reply: its header block, its end were handed over */
+	uint8_t unread;		       /* http_read_stop */
 	uint8_t bodyless;	       /* the reply has no body whatever is written: to HEAD, 204, 304 */
 	int64_t left;		       /* of the length announced by http_begin, -1: none was */
 };

@@ -42,6 +42,9 @@ struct runtime {
 	struct servers servers;
 	struct app *app; /* NULL: no --app-port */
 	struct subscribers *subscribers;
+	struct invoker invoker;
+	struct names *names;	/* set on the first loop, as blocks is */
+	struct str names_failure; /* in arena */
 	struct loop_task task;
 	int64_t began_ms;
 	int within_ms; /* while closing */
@@ -153,6 +156,25 @@ static void describe_app(struct runtime *r)
 	api->app.health_threshold = (int)o->app_health_threshold;
 }
 
+/* The ways to other applications and from them; who answers there comes as the start goes on. */
+static void make_invoker(struct runtime *r)
+{
+	struct invoker *v = &r->invoker;
+	char machine[256] = "";
+
+	gethostname(machine, sizeof(machine) - 1);
+	v->app_id = r->o->app_id;
+	v->name_space = environment("NAMESPACE");
+	v->host = STR("");
+	v->host_name = arena_str(r->arena, str_of(machine));
+	v->metrics = r->metrics;
+	r->api.invoker = v;
+	r->api.mesh.app_id = r->o->app_id;
+	r->api.mesh.tracer = &r->api.tracer;
+	r->api.mesh.metrics = r->metrics;
+	r->api.mesh.body_limit = r->api.body_limit;
+}
+
 static int make_api(struct runtime *r)
 {
 	const struct configuration *c = r->configuration;
@@ -176,6 +198,7 @@ static int make_api(struct runtime *r)
 	api->shut_down = shut_down;
 	api->ctx = r;
 	describe_app(r);
+	make_invoker(r);
 	r->api_made = api_init(api) == 0;
 	return r->api_made ? 0 : -1;
 }
@@ -194,6 +217,26 @@ static int make_loops(struct runtime *r)
 		r->loops[r->nloops] = l;
 	}
 	return r->nloops > 0 ? 0 : -1;
+}
+
+static void open_names(struct runtime *r)
+{
+	struct names_options o = {
+		.app_id = r->o->app_id,
+		.name_space = environment("NAMESPACE"),
+		.listen = r->o->dapr_internal_grpc_listen_address,
+		.port = r->servers.internal_port,
+		.configuration = r->configuration,
+		.registry = r->registry,
+		.loops = r->loops,
+		.nloops = r->nloops,
+		.metrics = r->metrics,
+	};
+
+	r->names = names_open(&o, r->arena, &r->names_failure);
+	r->invoker.names = r->names;
+	if (r->names != NULL)
+		r->invoker.host = names_host(r->names);
 }
 
 static void open_components(void *arg)
@@ -216,6 +259,7 @@ static void open_components(void *arg)
 	if (r->o->min_tier.n > 0)
 		tier_of(r->o->min_tier, &o.min_tier);
 	log_info("Waiting for all outstanding components to be processed…");
+	open_names(r);
 	r->blocks = blocks_open(&o);
 	if (r->blocks != NULL && r->blocks->failure.n == 0)
 		log_info("All outstanding components processed");
@@ -271,6 +315,7 @@ struct runtime *runtime_new(const struct options *o, const struct runtime_hook *
 {
 	struct arena *own = arena_new();
 	struct runtime *r = own ? arena_zalloc(own, sizeof(*r)) : NULL;
+	struct peers_options peers;
 
 	if (r == NULL) {
 		*ret_message = STR("out of memory");
@@ -290,6 +335,13 @@ struct runtime *runtime_new(const struct options *o, const struct runtime_hook *
 	r->watchdog = watchdog_new(r->loops, r->nloops); /* without memory nobody watches, and all else goes on */
 	r->servers.loops = r->loops;
 	r->servers.nloops = r->nloops;
+	r->servers.internal_port = o->number.internal_grpc_port > 0 ? o->number.internal_grpc_port
+								    : options_internal_port(o->app_id);
+	peers.body_limit = r->api.body_limit;
+	peers.header_limit = o->read_buffer_size > 0 ? (size_t)o->read_buffer_size + 4096 : 0;
+	r->invoker.peers = peers_new(&peers, r->loops, r->nloops);
+	if (r->invoker.peers == NULL)
+		goto failed;
 	r->task.run = start_opening;
 	loop_post(r->loops[0], &r->task);
 	return r;
@@ -372,6 +424,8 @@ static int start_app(struct runtime *r, struct arena *a, struct str *ret_message
 	}
 	if (o->number.app_port > 0)
 		subscribers_call(r->subscribers, r->app);
+	atomic_store_explicit(&r->invoker.app, r->app, memory_order_release);
+	atomic_store_explicit(&r->api.mesh.app, r->app, memory_order_release);
 	app_start(r->app);
 	return 0;
 }
@@ -394,6 +448,10 @@ int runtime_serve(struct runtime *r, struct arena *a, struct str *ret_message)
 {
 	if (r->blocks == NULL) {
 		*ret_message = STR("out of memory");
+		return -1;
+	}
+	if (r->names == NULL) {
+		*ret_message = arena_str(a, r->names_failure);
 		return -1;
 	}
 	if (r->blocks->failure.n > 0) {
@@ -460,6 +518,8 @@ static void close_components(void *arg)
 {
 	struct runtime *r = arg;
 
+	if (names_close(r->names, r->within_ms) < 0)
+		log_error("Name resolution did not close within %d ms and is left alone", r->within_ms);
 	blocks_close(r->blocks, r->within_ms);
 	uv_sem_post(&r->closed);
 }
@@ -484,6 +544,7 @@ void runtime_free(struct runtime *r, int within_ms)
 	r->api.ready = 0;
 	r->api.waiting_for = "runtime";
 	servers_close(&r->servers, within_ms);
+	peers_free(r->invoker.peers);
 	app_free(r->app);
 	left = until - clock_ms();
 	if (r->blocks != NULL) {

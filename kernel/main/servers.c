@@ -120,10 +120,8 @@ static int open_apis(struct servers *s, const struct options *o, struct api *api
 static int open_internal(struct servers *s, const struct options *o, struct api *api, struct arena *a,
 			 struct str *ret_message)
 {
-	int port = o->number.internal_grpc_port;
+	int port = s->internal_port;
 
-	if (port <= 0)
-		port = options_internal_port(o->app_id);
 	if (port < 0 || open_tcp(s, &internal_api, o, api, o->dapr_internal_grpc_listen_address, port, a, ret_message) < 0) {
 		*ret_message = arena_printf(a, "failed to start internal gRPC server: " STR_FMT, STR_ARG(*ret_message));
 		return -1;

@@ -10,6 +10,7 @@
 struct servers {
 	struct loop *const *loops;
 	int nloops;
+	int internal_port; /* known before the server opens, as others are told of it */
 	size_t n;
 	struct http_server *list[SERVERS_MOST];
 };

@@ -124,6 +124,12 @@ void metrics_pubsub_received(struct metrics *m, struct str component, struct str
 void metrics_pubsub_bulk_received(struct metrics *m, struct str component, struct str topic, int64_t succeeded,
 				  int64_t retried, int64_t dropped, int64_t ns);
 
+/* Invocations. app: the other one's id; status: HTTP's or gRPC's, as the answer has it; streaming: a proxied stream. */
+void metrics_invoke_sent(struct metrics *m, struct str app, int streaming);
+void metrics_invoke_done(struct metrics *m, struct str app, int streaming, int status, int64_t ns);
+void metrics_invoke_received(struct metrics *m, struct str app);
+void metrics_invoke_answered(struct metrics *m, struct str app, int status);
+
 /* type: such as "state.redis"; name: of the resource; reason: "creation" (no plugin, bad metadata) or "init". */
 void metrics_component_loaded(struct metrics *m);
 void metrics_component_init(struct metrics *m, struct str type);

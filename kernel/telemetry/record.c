@@ -242,6 +242,41 @@ void metrics_pubsub_bulk_received(struct metrics *m, struct str component, struc
 	bulk_events(m, component, topic, "DROP", dropped);
 }
 
+static struct str invoke_type(int streaming)
+{
+	return streaming ? STR("streaming") : STR("unary");
+}
+
+void metrics_invoke_sent(struct metrics *m, struct str app, int streaming)
+{
+	struct str labels[] = { app, invoke_type(streaming) };
+
+	count(m, METRIC_INVOKE_REQUEST_SENT, labels);
+}
+
+void metrics_invoke_done(struct metrics *m, struct str app, int streaming, int status, int64_t ns)
+{
+	char text[16];
+	struct str labels[] = { app, { text, (size_t)snprintf(text, sizeof(text), "%d", status) }, invoke_type(streaming) };
+
+	count(m, METRIC_INVOKE_RESPONSE_RECEIVED, labels);
+	if (!streaming)
+		metrics_observe(metrics_series(m, METRIC_INVOKE_LATENCY, labels), (double)ns / 1e6);
+}
+
+void metrics_invoke_received(struct metrics *m, struct str app)
+{
+	count(m, METRIC_INVOKE_REQUEST_RECEIVED, &app);
+}
+
+void metrics_invoke_answered(struct metrics *m, struct str app, int status)
+{
+	char text[16];
+	struct str labels[] = { app, { text, (size_t)snprintf(text, sizeof(text), "%d", status) } };
+
+	count(m, METRIC_INVOKE_RESPONSE_SENT, labels);
+}
+
 void metrics_component_loaded(struct metrics *m)
 {
 	count(m, METRIC_COMPONENT_LOADED, NULL);

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * InvokeService, the passing on of any service by the metadata dapr-app-id, and the service that other sidecars call on the
+ * internal port.
+ */
+#include <dapr/proto/runtime/v1/dapr.pb-c.h>
+
+#include "api/grpc.h"
+#include "base/banned.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "blocks/invoke.h"
+#include "mesh/proxy.h"
+#include "mesh/serve.h"
+
+#define LOG_SCOPE "dapr.runtime.grpc.api"
+#define DETAIL_MOST 62 /* bytes of an application's answer that go into an error's details */
+
+static atomic_flag warned = ATOMIC_FLAG_INIT;
+
+/* ---- InvokeService ---- */
+
+struct invoking {
+	struct grpc_call *c;
+	struct invocation i;
+	struct mesh_request q;
+	struct str id;
+	Dapr__Proto__Common__V1__InvokeResponse *reply;
+};
+
+static void take_metadata(struct invoking *v)
+{
+	const struct http_exchange *x = v->c->x;
+	struct http_field *f = arena_alloc(v->c->arena, (x->nfields + 2) * sizeof(*f));
+	size_t i, n = 0;
+
+	for (i = 0; i < x->nfields; i++)
+		if (str_utf8(x->fields[i].value) && !str_is(x->fields[i].name, "te") && !str_is(x->fields[i].name, "host") &&
+		    !(skin_of(v->c)->api->token.n > 0 && str_is(x->fields[i].name, "dapr-api-token")))
+			f[n++] = x->fields[i];
+	if (x->authority.n > 0 && str_utf8(x->authority))
+		f[n++] = (struct http_field){ STR(":authority"), x->authority };
+	v->q.fields = f;
+	v->q.nfields = n;
+}
+
+static void put_headers(struct invoking *v, const struct http_field *fields, size_t n,
+			void (*put)(struct grpc_call *c, struct str name, struct str value), int permanent)
+{
+	struct http_field *f;
+	struct str value;
+	size_t i;
+
+	f = mesh_to_grpc(v->c->arena, fields, n, permanent, 0, &n);
+	for (i = 0; i < n; i++) {
+		value = str_ends(f[i].name, STR("-bin")) ? grpc_bin(v->c->arena, f[i].value) : f[i].value;
+		if (value.p != NULL)
+			put(v->c, f[i].name, value);
+	}
+}
+
+/* An HTTP application's refusal as a status with its code and the beginning of what it said. */
+static struct error http_failure(struct invoking *v, int status, struct str body)
+{
+	struct arena *a = v->c->arena;
+	struct error e = { .code = mesh_code_of_http(status) };
+	struct error_detail *info;
+	struct error_pair *pairs;
+
+	if (e.code == ERROR_OK)
+		return e;
+	e.message = str_of(http_reason(status));
+	info = error_detail(a, &e, DETAIL_ERROR_INFO);
+	info->reason = e.message;
+	info->npairs = 2;
+	info->pairs = pairs = arena_alloc(a, 2 * sizeof(*pairs));
+	pairs[0] = (struct error_pair){ STR("http.code"), arena_printf(a, "%d", status) };
+	pairs[1] = (struct error_pair){ STR("http.error_message"), str_upto(body, body.n > DETAIL_MOST ? DETAIL_MOST + 1 : body.n) };
+	if (!str_utf8(pairs[1].value))
+		pairs[1].value = STR("");
+	return e;
+}
+
+/* The status as the application gave it, details and all. */
+static struct error grpc_failure(struct invoking *v, const struct mesh_response *s)
+{
+	struct error e = { .code = s->status, .message = s->message };
+
+	(void)v;
+	return e;
+}
+
+static struct error answer(struct invoking *v)
+{
+	const struct mesh_response *s = mesh_call_response(v->i.call);
+	struct arena *a = v->c->arena;
+	struct str body;
+	struct error e = mesh_call_read_all(v->i.call, skin_of(v->c)->api->body_limit, &body);
+	Dapr__Proto__Common__V1__InvokeResponse *m;
+
+	if (error_is(&e))
+		return error_new(a, ERROR_INTERNAL, NULL, "failed to invoke, id: " STR_FMT ", err: " STR_FMT, STR_ARG(v->id),
+				 STR_ARG(e.message));
+	put_headers(v, s->fields, s->nfields, grpc_header, 1);
+	if (mesh_is_http(s)) {
+		grpc_header(v->c, STR("dapr-http-status"), arena_printf(a, "%d", s->status));
+		e = http_failure(v, s->status, body);
+	} else {
+		put_headers(v, s->trailers, s->ntrailers, grpc_trailer, 0);
+		e = grpc_failure(v, s);
+	}
+	m = arena_alloc(a, sizeof(*m));
+	dapr__proto__common__v1__invoke_response__init(m);
+	m->content_type = (char *)arena_str(a, s->content_type).p;
+	m->data = arena_alloc(a, sizeof(*m->data));
+	google__protobuf__any__init(m->data);
+	m->data->type_url = (char *)arena_str(a, s->type_url).p;
+	m->data->value = (ProtobufCBinaryData){ body.n, (uint8_t *)body.p };
+	v->reply = m;
+	return e;
+}
+
+static struct error work(void *invoking)
+{
+	struct invoking *v = invoking;
+	struct error e = invoke_start(&v->i, v->id, &v->q);
+
+	if (error_is(&e))
+		return error_new(v->c->arena, ERROR_INTERNAL, NULL, "failed to invoke, id: " STR_FMT ", err: " STR_FMT,
+				 STR_ARG(v->id), STR_ARG(e.message));
+	return answer(v);
+}
+
+static void name_span(struct invoking *v)
+{
+	struct trace_span *s = skin_of(v->c)->span;
+
+	if (s == NULL)
+		return;
+	trace_rename(s, arena_printf(v->c->arena, "CallLocal/" STR_FMT "/" STR_FMT, STR_ARG(v->id), STR_ARG(v->q.method)));
+	trace_attribute(s, "rpc.service", STR("ServiceInvocation"));
+	trace_attribute(s, "net.peer.name", v->id);
+	v->q.trace = s->context;
+}
+
+static struct error invoke_service(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply)
+{
+	const Dapr__Proto__Runtime__V1__InvokeServiceRequest *in = request;
+	Dapr__Proto__Internals__V1__InternalInvokeRequest wire = DAPR__PROTO__INTERNALS__V1__INTERNAL_INVOKE_REQUEST__INIT;
+	struct invoking *v = arena_zalloc(c->arena, sizeof(*v));
+	struct error e;
+
+	if (!atomic_flag_test_and_set(&warned))
+		log_warn("[DEPRECATION NOTICE] InvokeService is deprecated and will be removed in the future, please use proxy "
+			 "mode instead.");
+	v->c = c;
+	v->id = skin_text(in->id);
+	v->i.v = skin_of(c)->api->invoker;
+	v->i.scope = &skin_of(c)->scope;
+	wire.message = in->message;
+	if (mesh_unpack_request(c->arena, &wire, &v->q) < 0)
+		return error_new(c->arena, ERROR_INVALID_ARGUMENT, NULL, "the request has no message");
+	take_metadata(v);
+	v->q.deadline_ns = c->deadline_ns;
+	name_span(v);
+	grpc_on_cancel(c, invoke_cancel, &v->i);
+	e = mesh_guard(c->arena, work, v);
+	grpc_on_cancel(c, NULL, NULL);
+	invoke_end(&v->i);
+	if (v->reply != NULL)
+		*ret_reply = &v->reply->base;
+	return e;
+}
+
+const struct grpc_method invoke_grpc_methods[] = {
+	{ "InvokeService", GRPC_UNARY, &dapr__proto__runtime__v1__invoke_service_request__descriptor,
+	  &dapr__proto__common__v1__invoke_response__descriptor, invoke_service, NULL },
+};
+const size_t invoke_grpc_nmethods = sizeof(invoke_grpc_methods) / sizeof(invoke_grpc_methods[0]);
+
+/* ---- Proxying ---- */
+
+static const char *const to_app[] = { "dapr-app-id", "dapr-api-token", NULL };
+static const char *const to_peer[] = { "dapr-app-id", "dapr-callee-app-id", "dapr-caller-app-id", NULL };
+
+static struct error unknown(struct str why)
+{
+	return (struct error){ .code = ERROR_UNKNOWN, .message = why };
+}
+
+static struct error proxy_to_app(struct grpc_call *c, struct app *app, struct mesh_proxy *p)
+{
+	struct http_field *token = arena_alloc(c->arena, sizeof(*token));
+	struct str method, why;
+
+	if (mesh_normalize(c->arena, c->path, &method, &why) < 0)
+		return error_new(c->arena, ERROR_INVALID_ARGUMENT, NULL, "invalid method: " STR_FMT, STR_ARG(why));
+	c->path = method;
+	p->to = app != NULL ? app_grpc(app) : NULL;
+	if (p->to == NULL)
+		return error_new(c->arena, ERROR_UNAVAILABLE, NULL,
+				 "the application cannot be called over gRPC: start the sidecar with --app-port and "
+				 "--app-protocol grpc");
+	p->leave_out = to_app;
+	if (app_token_field(app, token)) {
+		p->add = token;
+		p->nadd = 1;
+	}
+	return mesh_proxy(c, p);
+}
+
+static struct error proxy_to_peer(struct grpc_call *c, struct invoker *v, struct str app_id, struct str space,
+				  struct mesh_proxy *p)
+{
+	struct http_field *marks = arena_alloc(c->arena, 2 * sizeof(*marks));
+	int64_t began = clock_ns();
+	struct str address, stream = grpc_metadata(c, STR("dapr-stream"));
+	struct error e;
+
+	e = names_resolve(v->names, &skin_of(c)->scope, app_id, space, &address);
+	if (error_is(&e))
+		return e;
+	p->to = peers_take(v->peers, address, &e);
+	if (p->to == NULL)
+		return e;
+	marks[0] = (struct http_field){ STR("dapr-caller-app-id"), v->app_id };
+	marks[1] = (struct http_field){ STR("dapr-callee-app-id"), app_id };
+	p->leave_out = to_peer;
+	p->add = marks;
+	p->nadd = 2;
+	metrics_invoke_sent(v->metrics, app_id, str_truthy(stream));
+	e = mesh_proxy(c, p);
+	peers_give(v->peers, address);
+	if (!str_truthy(stream))
+		metrics_invoke_done(v->metrics, app_id, 0, e.code, clock_ns() - began);
+	return e;
+}
+
+/* ctx: the api. For any service, on either port: by dapr-callee-app-id, which another sidecar set, else dapr-app-id. */
+struct error invoke_grpc_proxy(void *ctx, struct grpc_call *c)
+{
+	struct api *api = ctx;
+	struct invoker *v = api->invoker;
+	struct str id = grpc_metadata(c, STR("dapr-callee-app-id")), app_id, space, why;
+	struct mesh_proxy p = { .to = NULL };
+
+	if (id.n == 0)
+		id = grpc_metadata(c, STR("dapr-app-id"));
+	if (id.n == 0)
+		return unknown(STR("failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found"));
+	if (invoke_target(v, c->arena, id, &app_id, &space, &why) < 0)
+		return unknown(why);
+	if (skin_of(c)->span != NULL) {
+		p.trace = skin_of(c)->span->context;
+		trace_attribute(skin_of(c)->span, "dapr-app-id", id);
+	}
+	if (str_eq(app_id, v->app_id))
+		return proxy_to_app(c, atomic_load_explicit(&v->app, memory_order_acquire), &p);
+	return proxy_to_peer(c, v, app_id, space, &p);
+}
+
+/* ---- Between sidecars ---- */
+
+static struct error call_local(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply)
+{
+	return mesh_serve_local(&skin_of(c)->api->mesh, c, request, ret_reply);
+}
+
+static struct error call_local_stream(struct grpc_call *c)
+{
+	return mesh_serve_stream(&skin_of(c)->api->mesh, c);
+}
+
+static const struct grpc_method internal_methods[] = {
+	{ "CallLocal", GRPC_UNARY, &dapr__proto__internals__v1__internal_invoke_request__descriptor,
+	  &dapr__proto__internals__v1__internal_invoke_response__descriptor, call_local, NULL },
+	{ "CallLocalStream", GRPC_BIDI, &dapr__proto__internals__v1__internal_invoke_request_stream__descriptor,
+	  &dapr__proto__internals__v1__internal_invoke_response_stream__descriptor, NULL, call_local_stream },
+};
+const struct grpc_service invoke_internal_service = { "dapr.proto.internals.v1.ServiceInvocation", internal_methods,
+						      sizeof(internal_methods) / sizeof(internal_methods[0]) };

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any method on /v1.0/invoke/{id}/method/{path…}, and whatever no route takes, to the application that the caller names. */
+#include "api/handlers.h"
+#include "base/banned.h"
+#include "base/base64.h"
+#include "base/jstream.h"
+#include "base/log.h"
+#include "blocks/invoke.h"
+
+#define LOG_SCOPE "dapr.runtime.http"
+#define ABORTED 0x8 /* RFC 9113, 7: CANCEL */
+
+struct invoking {
+	struct request *r;
+	struct invocation i;
+	struct mesh_request q;
+	struct str id;
+	struct error broken; /* of the body */
+	struct http_field *fields;
+	size_t nfields;
+	int began;
+};
+
+/* ---- Who is meant ---- */
+
+static int hex(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
+/* A path's escapes; -1: a broken one. */
+static int decode(struct arena *a, struct str s, struct str *ret)
+{
+	char *p = arena_alloc(a, s.n + 1);
+	size_t i, n = 0;
+
+	for (i = 0; i < s.n; i++) {
+		if (s.p[i] != '%') {
+			p[n++] = s.p[i];
+			continue;
+		}
+		if (s.n - i < 3 || hex(s.p[i + 1]) < 0 || hex(s.p[i + 2]) < 0)
+			return -1;
+		p[n++] = (char)(hex(s.p[i + 1]) << 4 | hex(s.p[i + 2]));
+		i += 2;
+	}
+	p[n] = '\0';
+	*ret = (struct str){ p, n };
+	return 0;
+}
+
+/* Behind "/v1.0/invoke/", whatever slashes stand between; p == NULL: it does not begin so. */
+static struct str behind_prefix(struct str path)
+{
+	static const char *const parts[] = { "v1.0", "invoke" };
+	struct str part;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		while (path.n > 0 && path.p[0] == '/')
+			path = str_from(path, 1);
+		if (!str_cut(path, '/', &part, &path) || !str_is(part, parts[i]))
+			return STR_NONE;
+	}
+	while (path.n > 0 && path.p[0] == '/')
+		path = str_from(path, 1);
+	return path;
+}
+
+int invoke_http_is(struct str path)
+{
+	return behind_prefix(path).p != NULL;
+}
+
+static struct str without_slash(struct str path)
+{
+	return path.n > 0 && path.p[0] == '/' ? str_from(path, 1) : path;
+}
+
+/* Basic authentication with the user dapr-app-id: its password is the application. */
+static struct str from_user(struct request *r)
+{
+	struct str auth = http_field(r->x, STR("authorization")), text, user, id, more;
+
+	if (!str_starts(auth, STR("Basic ")) || base64_read(r->arena, str_from(auth, 6), &text) < 0 ||
+	    !str_cut(text, ':', &user, &id) || !str_ieq(user, STR("dapr-app-id")) || str_cut(id, ':', &text, &more))
+		return STR_NONE;
+	return id;
+}
+
+/* Precedence as in Dapr: header, user, path. 0: nobody is named. */
+static int find_target(struct request *r, struct str path, struct str *ret_id, struct str *ret_method)
+{
+	struct str rest, why;
+	ptrdiff_t at;
+
+	*ret_id = http_field(r->x, STR("dapr-app-id"));
+	if (ret_id->n == 0)
+		*ret_id = from_user(r);
+	if (ret_id->n > 0) {
+		*ret_method = without_slash(path);
+		return 1;
+	}
+	rest = behind_prefix(path);
+	at = rest.p != NULL ? str_find(rest, STR("/method/")) : -1;
+	if (at <= 0)
+		return 0;
+	*ret_method = str_from(rest, (size_t)at + 8);
+	if (request_unescape(r->arena, str_upto(rest, (size_t)at), &why) == 0 && why.n > 0)
+		*ret_id = why;
+	else
+		*ret_id = str_upto(rest, (size_t)at);
+	return 1;
+}
+
+/* ---- The body ---- */
+
+static int read_body(void *invoking, struct str *ret_piece, struct error *ret_error)
+{
+	struct invoking *v = invoking;
+	size_t limit = v->r->api->body_limit;
+	int got = http_read(v->r->x, ret_piece);
+
+	if (got < 0)
+		*ret_error = (struct error){ .code = ERROR_CANCELLED, .message = STR("context canceled") };
+	if (got > 0 && limit != 0 && v->r->x->received > limit) {
+		*ret_error = (struct error){ .code = ERROR_UNKNOWN, .message = STR("stream too large") };
+		return -1;
+	}
+	return got;
+}
+
+static void stop_body(void *invoking)
+{
+	http_read_stop(((struct invoking *)invoking)->r->x);
+}
+
+/* 0; -1: the client has gone. */
+static int take_body(struct invoking *v)
+{
+	struct http_exchange *x = v->r->x;
+
+	v->q.body = (struct mesh_body){ .length = x->content_length, .whole = STR("") };
+	if (x->content_length >= 0 && x->content_length <= (int64_t)MESH_WHOLE)
+		return http_read_all(x, 0, &v->q.body.whole) == 0 ? 0 : -1;
+	v->q.body.read = read_body;
+	v->q.body.stop = stop_body;
+	v->q.body.ctx = v;
+	return 0;
+}
+
+static void take_fields(struct invoking *v)
+{
+	struct http_exchange *x = v->r->x;
+	struct http_field *f;
+	size_t i, n, kept = 0;
+
+	f = mesh_from_http(v->r->arena, x->fields, x->nfields, 0, &n);
+	for (i = 0; i < n; i++)
+		if (!str_is(f[i].name, "Dapr-App-Id") && !(v->r->api->token.n > 0 && str_is(f[i].name, "Dapr-Api-Token")))
+			f[kept++] = f[i];
+	v->q.fields = f;
+	v->q.nfields = kept;
+}
+
+/* ---- The answer ---- */
+
+static void fail(struct invoking *v, const struct error *e)
+{
+	struct request *r = v->r;
+	struct error shown = { .code = e->code, .http = e->code == ERROR_PERMISSION_DENIED ? 403 : 500, .tag = "ERR_DIRECT_INVOKE",
+			       .category = "service-invocation" };
+
+	shown.message = arena_printf(r->arena, "failed to invoke, id: " STR_FMT ", err: " STR_FMT, STR_ARG(v->id),
+				     STR_ARG(e->message));
+	request_fail(r, &shown);
+}
+
+/* What a gRPC application refused, as JSON of its status. */
+static struct str status_json(struct arena *a, const struct mesh_response *s)
+{
+	struct buf b = buf_in(a);
+
+	buf_printf(&b, "{\"code\":%d", s->status);
+	if (s->message.n > 0) {
+		buf_lit(&b, ",\"message\":");
+		jstream_put(&b, s->message);
+	}
+	buf_addc(&b, '}');
+	return buf_str(&b);
+}
+
+/* The application's own trace fields take the place of ours. */
+static void add_ours(struct invoking *v)
+{
+	struct request *r = v->r;
+	size_t i;
+
+	for (i = 0; i < r->nextra; i++)
+		if (mesh_metadata(v->fields, v->nfields, r->extra[i].name.p).p == NULL)
+			v->fields[v->nfields++] = r->extra[i];
+}
+
+static void make_fields(struct invoking *v, const struct mesh_response *s)
+{
+	struct arena *a = v->r->arena;
+	struct str parent = mesh_metadata(s->fields, s->nfields, "traceparent");
+	struct str state = mesh_metadata(s->fields, s->nfields, "tracestate");
+	struct str type = s->type_url.n > 0 ? STR("application/x-protobuf") : s->content_type;
+
+	v->fields = mesh_to_http(a, s->fields, s->nfields, 8 + v->r->nextra, &v->nfields);
+	if (type.n > 0)
+		v->fields[v->nfields++] = (struct http_field){ STR("content-type"), type };
+	if (parent.n > 0)
+		v->fields[v->nfields++] = (struct http_field){ STR("traceparent"), parent };
+	if (state.n > 0)
+		v->fields[v->nfields++] = (struct http_field){ STR("tracestate"), state };
+	add_ours(v);
+}
+
+/* A short answer that is all there leaves in one piece, with its length. */
+static struct error send_body(struct invoking *v, int status)
+{
+	struct http_exchange *x = v->r->x;
+	struct error e = ERROR_NONE;
+	struct str piece;
+	int got;
+
+	if (http_begin(x, status, v->fields, v->nfields, -1) < 0)
+		return (struct error){ .code = ERROR_CANCELLED, .message = STR("context canceled") };
+	v->began = 1;
+	while ((got = mesh_call_read(v->i.call, &piece, &e)) > 0)
+		if (http_write(x, piece) < 0)
+			return (struct error){ .code = ERROR_CANCELLED, .message = STR("context canceled") };
+	if (got == 0)
+		http_end(x, NULL, 0);
+	return got < 0 ? e : ERROR_NONE;
+}
+
+static struct error answer(struct invoking *v)
+{
+	const struct mesh_response *s = mesh_call_response(v->i.call);
+	int status = s->status;
+
+	make_fields(v, s);
+	if (!mesh_is_http(s)) {
+		status = mesh_http_of_code(s->status);
+		if (status != 200) {
+			http_reply(v->r->x, status, v->fields, v->nfields, status_json(v->r->arena, s));
+			return ERROR_NONE;
+		}
+	}
+	return send_body(v, status);
+}
+
+static struct error work(void *invoking)
+{
+	struct invoking *v = invoking;
+	struct error e = invoke_start(&v->i, v->id, &v->q);
+
+	if (error_is(&e)) {
+		fail(v, &e);
+		return ERROR_NONE;
+	}
+	return answer(v);
+}
+
+static void name_span(struct invoking *v)
+{
+	struct trace_span *s = v->r->span;
+
+	if (s == NULL)
+		return;
+	trace_rename(s, arena_printf(v->r->arena, "CallLocal/" STR_FMT "/" STR_FMT, STR_ARG(v->id), STR_ARG(v->q.method)));
+	trace_attribute(s, "rpc.service", STR("ServiceInvocation"));
+	trace_attribute(s, "net.peer.name", v->id);
+	v->q.trace = s->context;
+}
+
+static void not_named(struct request *r)
+{
+	struct error e = error_new(r->arena, ERROR_NOT_FOUND, "ERR_DIRECT_INVOKE",
+				   "failed getting app id either from the URL path or the header dapr-app-id");
+
+	e.category = "service-invocation";
+	request_fail(r, &e);
+}
+
+void invoke_http(struct request *r)
+{
+	struct invoking *v = arena_zalloc(r->arena, sizeof(*v));
+	struct error e;
+	struct str path;
+
+	if (decode(r->arena, r->x->path, &path) < 0 || !find_target(r, path, &v->id, &v->q.method)) {
+		not_named(r);
+		return;
+	}
+	v->r = r;
+	v->i.v = r->api->invoker;
+	v->i.scope = &r->scope;
+	v->q.verb = mesh_verb(r->x->method);
+	v->q.has_http = 1;
+	v->q.query = r->x->query;
+	v->q.type_url = STR("");
+	v->q.content_type = http_field(r->x, STR("content-type"));
+	if (v->q.content_type.p == NULL)
+		v->q.content_type = STR("");
+	take_fields(v);
+	name_span(v);
+	if (take_body(v) < 0)
+		return;
+	http_on_gone(r->x, invoke_cancel, &v->i);
+	e = mesh_guard(r->arena, work, v);
+	http_on_gone(r->x, scope_cancel, &r->scope);
+	if (error_is(&e)) {
+		if (v->began) /* half an answer must not look like a whole one */
+			http_abort(r->x, ABORTED);
+		else
+			fail(v, &e);
+		if (!http_gone(r->x))
+			log_warn("HTTP service invocation failed to complete with error: " STR_FMT, STR_ARG(e.message));
+	}
+	invoke_end(&v->i);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "blocks/invoke.h"
+
+#include "base/banned.h"
+#include "base/clock.h"
+#include "loop/fiber.h"
+#include "telemetry/metrics.h"
+
+#define RETRIES 3
+#define RETRY_NS (1000 * INT64_C(1000000))
+
+static struct error plain(struct invocation *i, struct str why)
+{
+	i->plain = 1;
+	return (struct error){ .code = ERROR_UNKNOWN, .message = why };
+}
+
+int invoke_target(const struct invoker *v, struct arena *a, struct str id, struct str *ret_app, struct str *ret_space,
+		  struct str *ret_why)
+{
+	struct str app, space;
+
+	if (id.n == 0) {
+		*ret_why = STR("app id is empty");
+		return -1;
+	}
+	if (str_starts(id, STR("http://")) || str_starts(id, STR("https://"))) {
+		*ret_why = STR("invoking URLs and HTTPEndpoints is not part of this version of Davit yet");
+		return -1;
+	}
+	if (!str_cut(id, '.', &app, &space)) {
+		*ret_app = id;
+		*ret_space = v->name_space;
+		return 0;
+	}
+	if (space.n > 0 && memchr(space.p, '.', space.n) != NULL) {
+		*ret_why = arena_printf(a, "invalid app id " STR_FMT, STR_ARG(id));
+		return -1;
+	}
+	*ret_app = app;
+	*ret_space = space;
+	return 0;
+}
+
+static int is_mark(struct str name)
+{
+	return str_ieq(name, STR("dapr-caller-app-id")) || str_ieq(name, STR("dapr-caller-namespace")) ||
+	       str_ieq(name, STR("dapr-callee-app-id")) || str_ieq(name, STR("destination-app-id"));
+}
+
+/* Who calls whom: what the caller says of that himself does not count. */
+static void add_marks(struct invocation *i, struct mesh_request *q, int remote)
+{
+	struct arena *a = i->scope->arena;
+	const struct invoker *v = i->v;
+	struct http_field *f = arena_alloc(a, (q->nfields + 7) * sizeof(*f));
+	struct str by = memchr(v->host.p, ':', v->host.n) ? arena_printf(a, "\"[" STR_FMT "]\"", STR_ARG(v->host)) : v->host;
+	size_t k, n = 0;
+
+	for (k = 0; k < q->nfields; k++)
+		if (!is_mark(q->fields[k].name))
+			f[n++] = q->fields[k];
+	f[n++] = (struct http_field){ STR("dapr-caller-namespace"), v->name_space };
+	f[n++] = (struct http_field){ STR("dapr-caller-app-id"), v->app_id };
+	f[n++] = (struct http_field){ STR("dapr-callee-app-id"), i->app_id };
+	if (remote) {
+		f[n++] = (struct http_field){ STR("destination-app-id"), i->app_id };
+		f[n++] = (struct http_field){ STR("X-Forwarded-For"), v->host };
+		f[n++] = (struct http_field){ STR("X-Forwarded-Host"), v->host_name };
+		f[n++] = (struct http_field){ STR("Forwarded"),
+					      arena_printf(a, "for=" STR_FMT ";by=" STR_FMT ";host=" STR_FMT, STR_ARG(by), STR_ARG(by),
+							   STR_ARG(v->host_name)) };
+	}
+	q->fields = f;
+	q->nfields = n;
+}
+
+static struct error call_local(struct invocation *i, const struct mesh_request *q)
+{
+	struct app *app = atomic_load_explicit(&i->v->app, memory_order_acquire);
+	struct error e;
+
+	if (app == NULL || app_options(app)->port == 0)
+		return plain(i, STR("cannot invoke local endpoint: app channel not initialized"));
+	i->call = mesh_call_new(i->scope->arena);
+	e = mesh_call_app(i->call, app, q);
+	i->plain = error_is(&e) && e.code != ERROR_INVALID_ARGUMENT && e.code != ERROR_INTERNAL;
+	return e;
+}
+
+static struct error try_once(struct invocation *i, struct str address, const struct mesh_request *q)
+{
+	int64_t began = clock_ns();
+	struct error e;
+
+	mesh_call_close(i->call);
+	i->call = mesh_call_new(i->scope->arena);
+	metrics_invoke_sent(i->v->metrics, i->app_id, 0);
+	e = mesh_call_peer(i->call, i->v->peers, address, q);
+	if (!error_is(&e))
+		metrics_invoke_done(i->v->metrics, i->app_id, 0, mesh_call_response(i->call)->status, clock_ns() - began);
+	return e;
+}
+
+static struct error call_remote(struct invocation *i, const struct mesh_request *q)
+{
+	struct arena *a = i->scope->arena;
+	struct str address;
+	int64_t until;
+	struct error e;
+	int tries;
+
+	e = names_resolve(i->v->names, i->scope, i->app_id, i->name_space, &address);
+	if (error_is(&e))
+		return plain(i, e.message);
+	for (tries = 0;; tries++) {
+		e = try_once(i, address, q);
+		if ((e.code != ERROR_UNAVAILABLE && e.code != ERROR_UNAUTHENTICATED) || mesh_call_took_body(i->call) ||
+		    (q->body.read != NULL && q->body.length < 0))
+			return e;
+		if (tries == RETRIES || i->cancelled)
+			break;
+		until = clock_ns() + RETRY_NS;
+		while (!i->cancelled && clock_ns() < until)
+			fiber_park_until(until);
+	}
+	i->plain = 1;
+	e.message = arena_printf(a, "failed to invoke target " STR_FMT " after %d retries. Error: rpc error: code = %s desc = " STR_FMT,
+				 STR_ARG(i->app_id), tries, error_code_name(e.code), STR_ARG(e.message));
+	return e;
+}
+
+struct error invoke_start(struct invocation *i, struct str id, struct mesh_request *q)
+{
+	struct arena *a = i->scope->arena;
+	struct error e;
+	struct str why;
+	int local;
+
+	i->plain = 0;
+	if (mesh_normalize(a, q->method, &q->method, &why) < 0)
+		e = error_new(a, ERROR_INVALID_ARGUMENT, NULL, "invalid method: " STR_FMT, STR_ARG(why));
+	else if (invoke_target(i->v, a, id, &i->app_id, &i->name_space, &why) < 0)
+		e = plain(i, why);
+	else {
+		local = str_eq(i->app_id, i->v->app_id) && str_eq(i->name_space, i->v->name_space);
+		add_marks(i, q, !local);
+		e = local ? call_local(i, q) : call_remote(i, q);
+	}
+	if (error_is(&e) && !i->plain)
+		e.message = arena_printf(a, "rpc error: code = %s desc = " STR_FMT, error_code_name(e.code), STR_ARG(e.message));
+	return e;
+}
+
+void invoke_cancel(void *invocation)
+{
+	struct invocation *i = invocation;
+
+	i->cancelled = 1;
+	scope_cancel(i->scope);
+	if (i->call != NULL)
+		mesh_call_cancel(i->call);
+}
+
+void invoke_end(struct invocation *i)
+{
+	mesh_call_close(i->call);
+	i->call = NULL;
+}

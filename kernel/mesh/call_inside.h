@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of a call share; nobody else includes it. */
+#ifndef MESH_CALL_INSIDE_H
+#define MESH_CALL_INSIDE_H
+#include "mesh/call.h"
+
+struct mesh_call {
+	struct arena *arena;
+	const struct mesh_request *q; /* until it is closed */
+	struct mesh_response response;
+	int cancelled, closed;
+
+	/* One of these is in use. */
+	struct app *app;
+	int entered; /* the application's turn is ours */
+	struct http_call *http;
+	struct grpc_stream *grpc;
+	struct peers *peers;
+	struct str address;
+
+	struct str ready; /* of the body: given with the head, not read yet */
+	uint64_t expect;  /* the sequence number of the next part */
+	uint64_t seq;	  /* of the next part that is sent */
+	int64_t began_ns;
+
+	/* Passing the request's body on. */
+	int pumping, took_body;
+	struct error pump_error; /* of its source */
+	struct fiber *closer;
+};
+
+/* Takes a piece, parks until it was. -1: nobody wants more. */
+typedef int mesh_sink(struct mesh_call *c, struct str piece);
+
+/* Passes q's body on by put() and end(), on a fiber of its own. */
+struct error mesh_pump(struct mesh_call *c, mesh_sink *put, void (*end)(struct mesh_call *c));
+
+struct error mesh_app_http(struct mesh_call *c);
+struct error mesh_app_grpc(struct mesh_call *c);
+int mesh_peer_read(struct mesh_call *c, struct str *ret_piece, struct error *ret_error);
+#endif

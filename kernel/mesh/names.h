@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Name resolution: the one component that Configuration's spec.nameResolution names, and through it where other sidecars
+ * listen. One a process.
+ */
+#ifndef MESH_NAMES_H
+#define MESH_NAMES_H
+#include "base/error.h"
+#include "plugin/registry.h"
+#include "plugin/scope.h"
+#include "resources/configuration.h"
+
+struct loop;
+struct metrics;
+struct names;
+
+struct names_options {
+	struct str app_id, name_space;
+	struct str listen; /* --dapr-internal-grpc-listen-address: announced when it is of this host alone */
+	int port;	   /* the internal port */
+	const struct configuration *configuration;
+	struct registry *registry;
+	struct loop *const *loops;
+	int nloops;
+	struct metrics *metrics;
+};
+
+/* From a fiber. Opens the component and announces this sidecar. NULL: *ret_message, in a, is what Dapr's start would end
+ * with. */
+struct names *names_open(const struct names_options *o, struct arena *a, struct str *ret_message);
+int names_close(struct names *n, int within_ms); /* from a fiber; -1: it did not close in time. NULL is fine */
+
+/* "10.0.0.7:50002" in the scope's arena. From a fiber. */
+struct error names_resolve(struct names *n, struct scope *s, struct str app_id, struct str name_space,
+			   struct str *ret_address);
+
+struct str names_host(const struct names *n); /* this host's address, as others see it: DAPR_HOST_IP, or the route's */
+#endif
