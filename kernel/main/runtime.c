@@ -164,7 +164,7 @@ static void make_invoker(struct runtime *r)
 
 	gethostname(machine, sizeof(machine) - 1);
 	v->app_id = r->o->app_id;
-	v->name_space = environment("NAMESPACE");
+	v->name_space = getenv("NAMESPACE") ? environment("NAMESPACE") : STR("default");
 	v->host = STR("");
 	v->host_name = arena_str(r->arena, str_of(machine));
 	v->metrics = r->metrics;

@@ -99,6 +99,12 @@ struct error mesh_call_app(struct mesh_call *c, struct app *p, const struct mesh
 	return error_is(&c->pump_error) ? c->pump_error : e;
 }
 
+/* As in Dapr, what an application's Content-Length promised and its closed connection did not bring is no failure. */
+static int claims_more(const struct mesh_call *c, const struct error *e)
+{
+	return c->http != NULL && !c->cancelled && e->code == ERROR_UNAVAILABLE && c->http->content_length >= 0;
+}
+
 int mesh_call_read(struct mesh_call *c, struct str *ret_piece, struct error *ret_error)
 {
 	int got;
@@ -114,6 +120,8 @@ int mesh_call_read(struct mesh_call *c, struct str *ret_piece, struct error *ret
 		got = c->http != NULL ? http_call_read(c->http, ret_piece, ret_error) : 0;
 	if (got < 0 && error_is(&c->pump_error))
 		*ret_error = c->pump_error;
+	else if (got < 0 && claims_more(c, ret_error))
+		got = 0;
 	return got;
 }
 

@@ -227,6 +227,17 @@ static struct error send_answer(struct serving *v)
 	return ERROR_NONE;
 }
 
+/* Who asked for a stream of events gets nothing else, as in Dapr. */
+static struct error check_events(const struct serving *v)
+{
+	struct str accept = str_trim(mesh_metadata(v->q.fields, v->q.nfields, "accept"));
+
+	if (!str_ieq(accept, STR("text/event-stream")) || (v->status >= 200 && v->status < 300) || v->status < 100)
+		return ERROR_NONE;
+	return (struct error){ .code = ERROR_INTERNAL,
+			       .message = STR("error invoking app channel: no response received from stream") };
+}
+
 static struct error no_app(const struct mesh_server *s)
 {
 	struct app *app = atomic_load_explicit(&((struct mesh_server *)s)->app, memory_order_acquire);
@@ -261,6 +272,8 @@ static struct error stream(void *serving)
 		e = settle_body(v);
 	if (!error_is(&e))
 		e = call_app(v);
+	if (!error_is(&e))
+		e = check_events(v);
 	return error_is(&e) ? e : send_answer(v);
 }
 
