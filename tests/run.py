@@ -174,8 +174,15 @@ def main():
                 part = Part(os.path.basename(directory))
                 part.failed, part.output = 1, "no tests/conformance/%s.args\n" % part.name
                 add(part)
-        for job in jobs:
-            add(job.result())
+        results = [job.result() for job in jobs]
+    for part in results:
+        # Some of these measure time. One that fails beside others is run once more alone, which is told.
+        if part.failed and os.path.exists(os.path.join(BUILD, "tests", part.name)):
+            again = unit(os.path.join(BUILD, "tests", part.name))
+            if not again.failed:
+                print("note %s failed beside others and passed alone:\n%s" % (part.name, part.output.rstrip()), flush=True)
+                part = again
+        add(part)
     if label not in ("layers", "measure"):
         add(pytest(label))
 
