@@ -70,6 +70,8 @@ static void add_fields(struct mesh_call *c, struct http_request *h)
 		fields[n++] = (struct http_field){ STR("content-type"), type };
 	if (trace_valid(&q->trace)) {
 		mesh_add_trace(c->arena, &q->trace, 0, fields, &n);
+		if (q->trace.state.n == 0 && state.n > 0) /* between sidecars it only goes as a field */
+			fields[n++] = (struct http_field){ STR("tracestate"), state };
 	} else if (parent.n > 0) {
 		fields[n++] = (struct http_field){ STR("traceparent"), parent };
 		if (state.n > 0)
