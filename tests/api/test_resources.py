@@ -7,7 +7,7 @@ import shutil
 import pytest
 import yaml
 
-from sidecar import BUILD, DAVITD, Sidecar, component, configuration
+from sidecar import BUILD, DAVITD, SLOW, Sidecar, component, configuration
 
 MEMORY = component("store", "state.in-memory")
 
@@ -312,3 +312,52 @@ def test_a_plugin_that_is_not_whole_is_refused_and_the_others_serve(tmp_path, ha
     s.start()
     assert s.get("/v1.0/secrets/env/PATH").status == 200
     s.stop()
+
+
+@pytest.mark.ours  # Dapr opens one after the other
+def test_a_slow_component_delays_nobody_else(tmp_path):
+    """A database that somebody holds: it has its own timeout, and the others are open meanwhile."""
+    import sqlite3
+    import time
+    path = str(tmp_path / "held.db")
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    s = Sidecar(tmp_path / "s", component("slow", "state.sqlite", {"connectionString": "file:" + path, "busyTimeout": "30s"},
+                                          initTimeout="2s", ignoreErrors=True), MEMORY)
+    begin = time.monotonic()
+    s.spawn()
+    s.wait_log("Component loaded: store (state.in-memory/v1)")
+    loaded = time.monotonic() - begin
+    s.wait_ready()
+    assert loaded < 2 * SLOW
+    assert time.monotonic() - begin < 10 * SLOW
+    assert names(s) == ["store"]
+    s.wait_log("Ignoring error processing component: process component slow error:")
+    s.stop()
+    holder.execute("ROLLBACK")
+    holder.close()
+
+
+PLANTED = "planted-3f9c0d"
+
+
+def test_what_is_secret_is_told_nowhere(start, tmp_path):
+    """Values planted where secrets go are in no log, error, metadata or metric, whatever goes wrong."""
+    key = "ab" * 32
+    (tmp_path / "secrets.json").write_text(json.dumps({"path": "file:%s/%s.db" % (tmp_path, PLANTED), "key": key, "bad": PLANTED + "-key"}))
+    vault = component("vault", "secretstores.local.file", {"secretsFile": str(tmp_path / "secrets.json")})
+    s = start(vault, component("store", "state.sqlite", {
+        "connectionString": {"secretKeyRef": {"name": "path"}}, "primaryEncryptionKey": {"secretKeyRef": {"name": "key"}},
+        "timeout": "20s"}, secret_store="vault"), component("bad", "state.in-memory", {
+            "primaryEncryptionKey": {"secretKeyRef": {"name": "bad"}}}, secret_store="vault", ignoreErrors=True),
+        env={"DAPR_API_TOKEN": PLANTED + "-token", "APP_API_TOKEN": PLANTED + "-app"}, flags={"enable-api-logging": "true"})
+    token = {"dapr-api-token": PLANTED + "-token"}
+    assert s.request("POST", "/v1.0/state/store", [{"key": "k", "value": 1}], headers=token).status == 204
+    assert s.get("/v1.0/state/store/k", headers=token).status == 200
+    assert s.get("/v1.0/secrets/vault/nope", headers=token).status == 500
+    told = [s.get("/v1.0/metadata", headers=token).body.decode(), s.get("/metrics", port=s.metrics).body.decode(),
+            s.get("/v1.0/metadata", headers={"dapr-api-token": "wrong"}).body.decode()]
+    s.stop()
+    for text in told + [s.log()]:
+        assert PLANTED not in text.replace(str(tmp_path), "")
+        assert key not in text

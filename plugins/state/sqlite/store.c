@@ -78,9 +78,8 @@ static int set_up(struct store *s, const struct davit_open *in, struct fault *re
 	s->writer = connection_open(&s->options, 1, ret_fault);
 	if (s->writer == NULL || schema_bring(s->writer, &made, ret_fault) < 0 || check_table(s, ret_fault) < 0)
 		return -1;
-	if (made)
-		davit_log(s->instance, DAVIT_LOG_INFO, "Created the state table '%s' in %s", s->options.table,
-			  s->options.shown);
+	if (made) /* not where: that may have come from a secret store */
+		davit_log(s->instance, DAVIT_LOG_INFO, "Created the state table '%s'", s->options.table);
 	if (sweep_start(s) < 0) {
 		fault_set(ret_fault, DAVIT_EXHAUSTED, NULL, "no thread left for the cleanup of expired rows");
 		return -1;
