@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -280,8 +281,9 @@ int main(int argc, char **argv)
 
 	block_signals();
 	main_arena = arena_new();
-	/* OpenSSL makes its own beginnings at first use, and crashes later if there was no memory for them then. */
-	if (main_arena == NULL || OSSL_LIB_CTX_get0_global_default() == NULL) {
+	/* OpenSSL makes its beginnings at first use and crashes later if there was no memory for them; libuv aborts where
+	 * the first handler of forks finds none. So both are had here, where it is only a sentence. */
+	if (main_arena == NULL || pthread_atfork(NULL, NULL, NULL) != 0 || OSSL_LIB_CTX_get0_global_default() == NULL) {
 		fputs("davitd: out of memory\n", stderr);
 		return 1;
 	}
