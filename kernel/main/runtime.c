@@ -10,6 +10,7 @@
 #include "base/banned.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "blocks/blocks.h"
@@ -56,6 +57,13 @@ static struct str environment(const char *name)
 	const char *v = getenv(name);
 
 	return str_of(v ? v : "");
+}
+
+static int64_t duration_ms(const char *name, int64_t fallback)
+{
+	int64_t ns;
+
+	return duration_parse(environment(name), &ns) == 0 && ns >= 1000000 ? ns / 1000000 : fallback;
 }
 
 static int64_t live_fibers(void *arg)
@@ -338,6 +346,8 @@ struct runtime *runtime_new(const struct options *o, const struct runtime_hook *
 	r->servers.internal_port = o->number.internal_grpc_port > 0 ? o->number.internal_grpc_port
 								    : options_internal_port(o->app_id);
 	peers.body_limit = r->api.body_limit;
+	peers.idle_ms = duration_ms("DAPR_GRPC_MAX_CONN_IDLE", 180000);
+	peers.look_ms = duration_ms("DAPR_GRPC_CONN_COLLECTOR_INTERVAL", 45000);
 	peers.header_limit = o->read_buffer_size > 0 ? (size_t)o->read_buffer_size + 4096 : 0;
 	r->invoker.peers = peers_new(&peers, r->loops, r->nloops);
 	if (r->invoker.peers == NULL)

@@ -2,17 +2,24 @@
 #include "mesh/peers.h"
 
 #include "base/banned.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "loop/loop.h"
 
+#define LOG_SCOPE "dapr.runtime.grpc.manager"
+
 struct peer {
 	struct grpc_client *client;
 	int calls;
+	int64_t idle_ms; /* since when there are none */
 };
 
 struct side { /* of one loop */
 	struct map peers;
+	uv_timer_t *timer; /* made with the first peer */
+	const struct peers_options *o;
 };
 
 struct peers {
@@ -52,6 +59,11 @@ static struct side *my_side(struct peers *p)
 	return NULL;
 }
 
+static void free_timer(uv_handle_t *h)
+{
+	mem_free(h);
+}
+
 static void free_side(void *peers)
 {
 	struct side *s = my_side(peers);
@@ -65,6 +77,9 @@ static void free_side(void *peers)
 		mem_free(peer);
 	}
 	map_free(&s->peers);
+	if (s->timer != NULL)
+		uv_close((uv_handle_t *)s->timer, free_timer);
+	s->timer = NULL;
 }
 
 void peers_free(struct peers *p)
@@ -80,21 +95,45 @@ void peers_free(struct peers *p)
 	mem_free(p);
 }
 
-/* Makes room: all that nobody uses go. Their connections would come again at the next call. */
-static void forget_idle(struct side *s)
+/* Those that nobody has used for so long go. Their connections would come again at the next call. */
+static void forget_idle(struct side *s, int64_t for_ms)
 {
+	int64_t now = clock_ms();
 	const struct map_entry *e;
 	size_t at = 0;
 
 	while ((e = map_next(&s->peers, &at)) != NULL) {
 		struct peer *peer = e->value;
 
-		if (peer->calls > 0)
+		if (peer->calls > 0 || now - peer->idle_ms < for_ms)
 			continue;
+		if (for_ms > 0)
+			log_debug("Purged 1 expired gRPC connection(s) to " STR_FMT, STR_ARG(e->key));
 		map_remove(&s->peers, e->key);
 		grpc_client_free(peer->client);
 		mem_free(peer);
 	}
+}
+
+static void look(uv_timer_t *t)
+{
+	struct side *s = t->data;
+
+	forget_idle(s, s->o->idle_ms);
+}
+
+/* Without it they stay until there are too many: no reason to fail a call. */
+static void start_looking(struct peers *p, struct side *s)
+{
+	uv_timer_t *t = s->timer == NULL && p->o.look_ms > 0 ? mem_zalloc(sizeof(*t)) : NULL;
+
+	if (t == NULL)
+		return;
+	uv_timer_init(loop_uv(loop_self()), t);
+	t->data = s;
+	s->o = &p->o;
+	s->timer = t;
+	uv_timer_start(t, look, (uint64_t)p->o.look_ms, (uint64_t)p->o.look_ms);
 }
 
 static struct peer *connect_to(struct peers *p, struct str address)
@@ -116,6 +155,7 @@ static struct peer *connect_to(struct peers *p, struct str address)
 	o.host = str_of(host);
 	o.port = (int)port;
 	o.message_limit = p->o.body_limit;
+	o.idle_timeout_ms = 0; /* looked after here */
 	if (p->o.header_limit > o.header_limit)
 		o.header_limit = p->o.header_limit;
 	peer->client = grpc_client_new(loop_self(), &o);
@@ -136,7 +176,8 @@ struct grpc_client *peers_take(struct peers *p, struct str address, struct error
 		return NULL;
 	if (peer == NULL) {
 		if (s->peers.n >= PEERS_MOST)
-			forget_idle(s);
+			forget_idle(s, 0);
+		start_looking(p, s);
 		peer = connect_to(p, address);
 		if (peer == NULL)
 			return NULL;
@@ -155,6 +196,6 @@ void peers_give(struct peers *p, struct str address)
 	struct side *s = my_side(p);
 	struct peer *peer = s != NULL ? map_get(&s->peers, address) : NULL;
 
-	if (peer != NULL)
-		peer->calls--;
+	if (peer != NULL && --peer->calls == 0)
+		peer->idle_ms = clock_ms();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections to other sidecars: one an address and loop, made when it is first needed, closed when it was idle for three
- * minutes, forgotten when there are too many.
+ * Connections to other sidecars: one an address and loop, made when it is first needed, given up when it was idle for
+ * long, forgotten when there are too many.
  */
 #ifndef MESH_PEERS_H
 #define MESH_PEERS_H
@@ -15,6 +15,8 @@ struct peers;
 struct peers_options {
 	size_t body_limit;   /* bytes of one message; 0: none */
 	size_t header_limit; /* bytes of metadata */
+	int64_t idle_ms;     /* a connection without calls is given up then */
+	int64_t look_ms;     /* how often that is looked at */
 };
 
 struct peers *peers_new(const struct peers_options *o, struct loop *const *loops, int nloops); /* NULL: no memory */
