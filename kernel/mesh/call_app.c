@@ -8,6 +8,8 @@
 #include "mesh/call_inside.h"
 #include "telemetry/metrics.h"
 
+/* Dapr tells applications so that there is no trace; who reads it takes it for none (W3C Trace Context, 3.2.2.3). */
+#define NO_TRACE "00-00000000000000000000000000000000-0000000000000000-00"
 #define ON_INVOKE "/dapr.proto.runtime.v1.AppCallback/OnInvoke"
 
 static struct error no_memory(void)
@@ -76,6 +78,8 @@ static void add_fields(struct mesh_call *c, struct http_request *h)
 		fields[n++] = (struct http_field){ STR("traceparent"), parent };
 		if (state.n > 0)
 			fields[n++] = (struct http_field){ STR("tracestate"), state };
+	} else {
+		fields[n++] = (struct http_field){ STR("traceparent"), STR(NO_TRACE) };
 	}
 	h->fields = fields;
 	h->nfields = n;
@@ -219,6 +223,10 @@ static void add_metadata(struct mesh_call *c, struct grpc_request *g)
 		fields[n++] = token;
 	}
 	mesh_add_trace(c->arena, &trace, 1, fields, &n);
+	if (!trace_valid(&trace)) {
+		fields[n++] = (struct http_field){ STR("traceparent"), STR(NO_TRACE) };
+		fields[n++] = (struct http_field){ STR("grpc-trace-bin"), STR("") };
+	}
 	g->metadata = fields;
 	g->nmetadata = n;
 }
