@@ -35,7 +35,8 @@ static void take_metadata(struct invoking *v)
 	size_t i, n = 0;
 
 	for (i = 0; i < x->nfields; i++)
-		if (str_utf8(x->fields[i].value) && !str_is(x->fields[i].name, "te") && !str_is(x->fields[i].name, "host") &&
+		if (str_utf8(x->fields[i].value) && !str_is(x->fields[i].name, "te") &&
+		    !str_is(x->fields[i].name, "host") &&
 		    !(skin_of(v->c)->api->token.n > 0 && str_is(x->fields[i].name, "dapr-api-token")))
 			f[n++] = x->fields[i];
 	if (x->authority.n > 0 && str_utf8(x->authority))
@@ -75,7 +76,8 @@ static struct error http_failure(struct invoking *v, int status, struct str body
 	info->npairs = 2;
 	info->pairs = pairs = arena_alloc(a, 2 * sizeof(*pairs));
 	pairs[0] = (struct error_pair){ STR("http.code"), arena_printf(a, "%d", status) };
-	pairs[1] = (struct error_pair){ STR("http.error_message"), str_upto(body, body.n > DETAIL_MOST ? DETAIL_MOST + 1 : body.n) };
+	pairs[1] = (struct error_pair){ STR("http.error_message"),
+					str_upto(body, body.n > DETAIL_MOST ? DETAIL_MOST + 1 : body.n) };
 	if (!str_utf8(pairs[1].value))
 		pairs[1].value = STR("");
 	return e;
@@ -99,8 +101,8 @@ static struct error answer(struct invoking *v)
 	Dapr__Proto__Common__V1__InvokeResponse *m;
 
 	if (error_is(&e))
-		return error_new(a, ERROR_INTERNAL, NULL, "failed to invoke, id: " STR_FMT ", err: " STR_FMT, STR_ARG(v->id),
-				 STR_ARG(e.message));
+		return error_new(a, ERROR_INTERNAL, NULL, "failed to invoke, id: " STR_FMT ", err: " STR_FMT,
+				 STR_ARG(v->id), STR_ARG(e.message));
 	put_headers(v, s->fields, s->nfields, grpc_header, 1);
 	if (mesh_is_http(s)) {
 		grpc_header(v->c, STR("dapr-http-status"), arena_printf(a, "%d", s->status));
@@ -137,7 +139,8 @@ static void name_span(struct invoking *v)
 
 	if (s == NULL)
 		return;
-	trace_rename(s, arena_printf(v->c->arena, "CallLocal/" STR_FMT "/" STR_FMT, STR_ARG(v->id), STR_ARG(v->q.method)));
+	trace_rename(s,
+		     arena_printf(v->c->arena, "CallLocal/" STR_FMT "/" STR_FMT, STR_ARG(v->id), STR_ARG(v->q.method)));
 	trace_attribute(s, "rpc.service", STR("ServiceInvocation"));
 	trace_attribute(s, "net.peer.name", v->id);
 	v->q.trace = s->context;
@@ -146,12 +149,14 @@ static void name_span(struct invoking *v)
 static struct error invoke_service(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply)
 {
 	const Dapr__Proto__Runtime__V1__InvokeServiceRequest *in = request;
-	Dapr__Proto__Internals__V1__InternalInvokeRequest wire = DAPR__PROTO__INTERNALS__V1__INTERNAL_INVOKE_REQUEST__INIT;
+	Dapr__Proto__Internals__V1__InternalInvokeRequest wire =
+		DAPR__PROTO__INTERNALS__V1__INTERNAL_INVOKE_REQUEST__INIT;
 	struct invoking *v = arena_zalloc(c->arena, sizeof(*v));
 	struct error e;
 
 	if (!atomic_flag_test_and_set(&warned))
-		log_warn("[DEPRECATION NOTICE] InvokeService is deprecated and will be removed in the future, please use proxy "
+		log_warn("[DEPRECATION NOTICE] InvokeService is deprecated and will be removed in the future, please "
+			 "use proxy "
 			 "mode instead.");
 	v->c = c;
 	v->id = skin_text(in->id);
@@ -247,7 +252,8 @@ struct error invoke_grpc_proxy(void *ctx, struct grpc_call *c)
 	if (id.n == 0)
 		id = grpc_metadata(c, STR("dapr-app-id"));
 	if (id.n == 0)
-		return unknown(STR("failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found"));
+		return unknown(
+			STR("failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found"));
 	if (invoke_target(v, c->arena, id, &app_id, &space, &why) < 0)
 		return unknown(why);
 	if (skin_of(c)->span != NULL) {

@@ -157,7 +157,8 @@ static void take_fields(struct invoking *v)
 
 	f = mesh_from_http(v->r->arena, x->fields, x->nfields, 0, &n);
 	for (i = 0; i < n; i++)
-		if (!str_is(f[i].name, "Dapr-App-Id") && !(v->r->api->token.n > 0 && str_is(f[i].name, "Dapr-Api-Token")))
+		if (!str_is(f[i].name, "Dapr-App-Id") &&
+		    !(v->r->api->token.n > 0 && str_is(f[i].name, "Dapr-Api-Token")))
 			f[kept++] = f[i];
 	v->q.fields = f;
 	v->q.nfields = kept;
@@ -168,7 +169,9 @@ static void take_fields(struct invoking *v)
 static void fail(struct invoking *v, const struct error *e)
 {
 	struct request *r = v->r;
-	struct error shown = { .code = e->code, .http = e->code == ERROR_PERMISSION_DENIED ? 403 : 500, .tag = "ERR_DIRECT_INVOKE",
+	struct error shown = { .code = e->code,
+			       .http = e->code == ERROR_PERMISSION_DENIED ? 403 : 500,
+			       .tag = "ERR_DIRECT_INVOKE",
 			       .category = "service-invocation" };
 
 	shown.message = arena_printf(r->arena, "failed to invoke, id: " STR_FMT ", err: " STR_FMT, STR_ARG(v->id),
@@ -271,7 +274,8 @@ static void name_span(struct invoking *v)
 
 	if (s == NULL)
 		return;
-	trace_rename(s, arena_printf(v->r->arena, "CallLocal/" STR_FMT "/" STR_FMT, STR_ARG(v->id), STR_ARG(v->q.method)));
+	trace_rename(s,
+		     arena_printf(v->r->arena, "CallLocal/" STR_FMT "/" STR_FMT, STR_ARG(v->id), STR_ARG(v->q.method)));
 	trace_attribute(s, "rpc.service", STR("ServiceInvocation"));
 	trace_attribute(s, "net.peer.name", v->id);
 	v->q.trace = s->context;

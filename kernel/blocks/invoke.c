@@ -54,7 +54,8 @@ static void add_marks(struct invocation *i, struct mesh_request *q, int remote)
 	struct arena *a = i->scope->arena;
 	const struct invoker *v = i->v;
 	struct http_field *f = arena_alloc(a, (q->nfields + 7) * sizeof(*f));
-	struct str by = memchr(v->host.p, ':', v->host.n) ? arena_printf(a, "\"[" STR_FMT "]\"", STR_ARG(v->host)) : v->host;
+	struct str by = memchr(v->host.p, ':', v->host.n) ? arena_printf(a, "\"[" STR_FMT "]\"", STR_ARG(v->host))
+							  : v->host;
 	size_t k, n = 0;
 
 	for (k = 0; k < q->nfields; k++)
@@ -68,8 +69,8 @@ static void add_marks(struct invocation *i, struct mesh_request *q, int remote)
 		f[n++] = (struct http_field){ STR("X-Forwarded-For"), v->host };
 		f[n++] = (struct http_field){ STR("X-Forwarded-Host"), v->host_name };
 		f[n++] = (struct http_field){ STR("Forwarded"),
-					      arena_printf(a, "for=" STR_FMT ";by=" STR_FMT ";host=" STR_FMT, STR_ARG(by), STR_ARG(by),
-							   STR_ARG(v->host_name)) };
+					      arena_printf(a, "for=" STR_FMT ";by=" STR_FMT ";host=" STR_FMT,
+							   STR_ARG(by), STR_ARG(by), STR_ARG(v->host_name)) };
 	}
 	q->fields = f;
 	q->nfields = n;
@@ -98,7 +99,8 @@ static struct error try_once(struct invocation *i, struct str address, const str
 	metrics_invoke_sent(i->v->metrics, i->app_id, 0);
 	e = mesh_call_peer(i->call, i->v->peers, address, q);
 	if (!error_is(&e))
-		metrics_invoke_done(i->v->metrics, i->app_id, 0, mesh_call_response(i->call)->status, clock_ns() - began);
+		metrics_invoke_done(i->v->metrics, i->app_id, 0, mesh_call_response(i->call)->status,
+				    clock_ns() - began);
 	return e;
 }
 
@@ -125,7 +127,9 @@ static struct error call_remote(struct invocation *i, const struct mesh_request 
 			fiber_park_until(until);
 	}
 	i->plain = 1;
-	e.message = arena_printf(a, "failed to invoke target " STR_FMT " after %d retries. Error: rpc error: code = %s desc = " STR_FMT,
+	e.message = arena_printf(a,
+				 "failed to invoke target " STR_FMT
+				 " after %d retries. Error: rpc error: code = %s desc = " STR_FMT,
 				 STR_ARG(i->app_id), tries, error_code_name(e.code), STR_ARG(e.message));
 	return e;
 }
@@ -148,7 +152,8 @@ struct error invoke_start(struct invocation *i, struct str id, struct mesh_reque
 		e = local ? call_local(i, q) : call_remote(i, q);
 	}
 	if (error_is(&e) && !i->plain)
-		e.message = arena_printf(a, "rpc error: code = %s desc = " STR_FMT, error_code_name(e.code), STR_ARG(e.message));
+		e.message = arena_printf(a, "rpc error: code = %s desc = " STR_FMT, error_code_name(e.code),
+					 STR_ARG(e.message));
 	return e;
 }
 

@@ -13,8 +13,8 @@
 /* Set up before the servers open, but for what is atomic. */
 struct invoker {
 	struct str app_id, name_space;
-	struct str host, host_name;   /* for Forwarded; "" none */
-	_Atomic(struct app *) app;    /* NULL: there is none (yet) */
+	struct str host, host_name; /* for Forwarded; "" none */
+	_Atomic(struct app *) app;  /* NULL: there is none (yet) */
 	struct names *names;
 	struct peers *peers;
 	struct metrics *metrics;
@@ -23,10 +23,10 @@ struct invoker {
 /* One invocation, with the tries that it takes. Its owner zeroes it, and ends it in every case. */
 struct invocation {
 	struct invoker *v;
-	struct scope *scope; /* for resolving */
+	struct scope *scope;	/* for resolving */
 	struct mesh_call *call; /* of the present try */
 	int cancelled;
-	int plain; /* the failure is none of gRPC's: Dapr shows it without code */
+	int plain;		       /* the failure is none of gRPC's: Dapr shows it without code */
 	struct str app_id, name_space; /* as resolved */
 };
 

@@ -33,5 +33,5 @@ struct error mesh_call_read_all(struct mesh_call *c, size_t limit, struct str *r
 void mesh_call_cancel(struct mesh_call *c); /* on the loop, a fiber or not: what is waited for ends CANCELLED */
 /* Runs fn(arg), to which the arena may jump: then the answer is RESOURCE_EXHAUSTED. */
 struct error mesh_guard(struct arena *a, struct error (*fn)(void *arg), void *arg);
-void mesh_call_close(struct mesh_call *c);  /* waits for the fiber that passes the body on. NULL, and twice, is fine */
+void mesh_call_close(struct mesh_call *c); /* waits for the fiber that passes the body on. NULL, and twice, is fine */
 #endif

@@ -302,7 +302,8 @@ struct error mesh_app_grpc(struct mesh_call *c)
 	e = grpc_stream_start_whole(c->grpc, &g, packed);
 	if (!error_is(&e))
 		e = receive_invoke(c, &reply);
-	metrics_grpc_client_done(app_options(c->app)->metrics, g.path, e.code, (int64_t)packed.n, 0, clock_ns() - began);
+	metrics_grpc_client_done(app_options(c->app)->metrics, g.path, e.code, (int64_t)packed.n, 0,
+				 clock_ns() - began);
 	take_grpc_status(c, &e);
 	if (!error_is(&e)) {
 		c->response.content_type = reply->content_type ? str_of(reply->content_type) : STR("");

@@ -112,8 +112,8 @@ static struct error call_unary(struct mesh_call *c, struct grpc_client *client, 
 	}
 	w->message->data->value = (ProtobufCBinaryData){ c->q->body.whole.n, (uint8_t *)c->q->body.whole.p };
 	g->path = STR(SERVICE "CallLocal");
-	e = grpc_client_unary(client, g, &w->base, &dapr__proto__internals__v1__internal_invoke_response__descriptor, c->arena,
-			      &reply);
+	e = grpc_client_unary(client, g, &w->base, &dapr__proto__internals__v1__internal_invoke_response__descriptor,
+			      c->arena, &reply);
 	if (!error_is(&e))
 		mesh_unpack_response(c->arena, reply, &c->response, &c->ready);
 	return e;
@@ -159,8 +159,9 @@ int mesh_peer_read(struct mesh_call *c, struct str *ret_piece, struct error *ret
 	if (c->grpc == NULL)
 		return 0;
 	do {
-		got = grpc_stream_recv(c->grpc, &dapr__proto__internals__v1__internal_invoke_response_stream__descriptor, &message,
-				       ret_error);
+		got = grpc_stream_recv(c->grpc,
+				       &dapr__proto__internals__v1__internal_invoke_response_stream__descriptor,
+				       &message, ret_error);
 		if (got <= 0)
 			return got;
 		part = message;

@@ -61,11 +61,13 @@ static inline int mesh_is_http(const struct mesh_response *r)
 const char *mesh_verb_name(int verb); /* NULL: no such verb */
 int mesh_verb(struct str method);     /* in any case; one that Dapr's wire does not know is POST */
 
-struct str mesh_metadata(const struct http_field *fields, size_t n, const char *name); /* the first, in any case; or none */
+struct str mesh_metadata(const struct http_field *fields, size_t n,
+			 const char *name); /* the first, in any case; or none */
 int mesh_came_by_grpc(const struct http_field *fields, size_t n);
 
 /* HTTP fields as metadata: canonical names, in arena a. */
-struct http_field *mesh_from_http(struct arena *a, const struct http_field *fields, size_t n, size_t more, size_t *ret_n);
+struct http_field *mesh_from_http(struct arena *a, const struct http_field *fields, size_t n, size_t more,
+				  size_t *ret_n);
 /* Metadata as HTTP fields, as Dapr maps them: without what belongs to the connection, the body, or the trace. room for
  * `more`. */
 struct http_field *mesh_to_http(struct arena *a, const struct http_field *fields, size_t n, size_t more, size_t *ret_n);
@@ -83,7 +85,8 @@ mesh_request_wire *mesh_pack_request(struct arena *a, const struct mesh_request 
 mesh_response_wire *mesh_pack_response(struct arena *a, const struct mesh_response *r);
 /* The message's data becomes the body, whole. 0; -1: there is no message. */
 int mesh_unpack_request(struct arena *a, const mesh_request_wire *w, struct mesh_request *ret);
-void mesh_unpack_response(struct arena *a, const mesh_response_wire *w, struct mesh_response *ret, struct str *ret_body);
+void mesh_unpack_response(struct arena *a, const mesh_response_wire *w, struct mesh_response *ret,
+			  struct str *ret_body);
 
 /* The method as the target of a request to the application, as Go's url.Parse has it. -1: *ret_why. */
 int mesh_target(struct arena *a, struct str method, struct str query, struct str *ret_target, struct str *ret_why);

@@ -35,9 +35,10 @@ static int is_one_of(struct str name, const char *const *list)
 	return 0;
 }
 
-static const char *const hop_by_hop[] = { "connection", "keep-alive", "proxy-connection",    "transfer-encoding",  "upgrade",
-					  "http2-settings", "te",     "trailer", "proxy-authorization", "proxy-authenticate",
-					  NULL };
+static const char *const hop_by_hop[] = {
+	"connection", "keep-alive", "proxy-connection",	   "transfer-encoding",	 "upgrade", "http2-settings",
+	"te",	      "trailer",    "proxy-authorization", "proxy-authenticate", NULL
+};
 
 /* Named by the Connection field (RFC 9110, 7.6.1). */
 static int is_nominated(const struct http_field *fields, size_t n, struct str name)
@@ -86,7 +87,8 @@ static struct str lower(struct arena *a, struct str name)
 	return (struct str){ p, name.n };
 }
 
-struct http_field *mesh_from_http(struct arena *a, const struct http_field *fields, size_t n, size_t more, size_t *ret_n)
+struct http_field *mesh_from_http(struct arena *a, const struct http_field *fields, size_t n, size_t more,
+				  size_t *ret_n)
 {
 	struct http_field *list = arena_alloc(a, (n + more + 1) * sizeof(*list));
 	int connection = has_connection(fields, n);
@@ -138,13 +140,34 @@ struct http_field *mesh_to_http(struct arena *a, const struct http_field *fields
 /* In the spelling of an HTTP field only. */
 static int is_permanent(struct str name)
 {
-	static const char *const list[] = { "Accept",	       "Accept-Charset",    "Accept-Language", "Accept-Ranges",
-					    "Connection",      "Keep-Alive",	    "Proxy-Connection", "Transfer-Encoding",
-					    "Upgrade",	       "Cache-Control",	    "Content-Type",    "Content-Length",
-					    "Cookie",	       "Date",		    "Expect",	       "From",
-					    "Host",	       "If-Match",	    "If-Modified-Since", "If-None-Match",
-					    "If-Schedule-Tag-Match", "If-Unmodified-Since", "Max-Forwards", "Origin",
-					    "Pragma",	       "Referer",	    "Via",	       "Warning" };
+	static const char *const list[] = { "Accept",
+					    "Accept-Charset",
+					    "Accept-Language",
+					    "Accept-Ranges",
+					    "Connection",
+					    "Keep-Alive",
+					    "Proxy-Connection",
+					    "Transfer-Encoding",
+					    "Upgrade",
+					    "Cache-Control",
+					    "Content-Type",
+					    "Content-Length",
+					    "Cookie",
+					    "Date",
+					    "Expect",
+					    "From",
+					    "Host",
+					    "If-Match",
+					    "If-Modified-Since",
+					    "If-None-Match",
+					    "If-Schedule-Tag-Match",
+					    "If-Unmodified-Since",
+					    "Max-Forwards",
+					    "Origin",
+					    "Pragma",
+					    "Referer",
+					    "Via",
+					    "Warning" };
 	size_t i;
 
 	for (i = 0; i < sizeof(list) / sizeof(list[0]); i++)
@@ -156,8 +179,16 @@ static int is_permanent(struct str name)
 /* What gRPC cannot say, or says itself. */
 static int is_not_grpc(struct str name, struct str value)
 {
-	static const char *const ours[] = { "content-type", "te",	    "user-agent",    "grpc-timeout", "grpc-encoding",
-					    "grpc-accept-encoding", "grpc-status", "grpc-message", "grpc-status-details-bin", NULL };
+	static const char *const ours[] = { "content-type",
+					    "te",
+					    "user-agent",
+					    "grpc-timeout",
+					    "grpc-encoding",
+					    "grpc-accept-encoding",
+					    "grpc-status",
+					    "grpc-message",
+					    "grpc-status-details-bin",
+					    NULL };
 	size_t i;
 
 	if (is_one_of(name, ours) || is_one_of(name, hop_by_hop) || name.n == 0 || name.p[0] == ':')

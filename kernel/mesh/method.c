@@ -86,7 +86,8 @@ int mesh_normalize(struct arena *a, struct str method, struct str *ret_method, s
 
 	for (i = 0; i < method.n; i++)
 		if (method.p[i] == '#' || method.p[i] == '?' || method.p[i] == '\0') {
-			*ret_why = arena_printf(a, "method contains forbidden character: " STR_FMT, STR_ARG(quoted(a, method)));
+			*ret_why = arena_printf(a, "method contains forbidden character: " STR_FMT,
+						STR_ARG(quoted(a, method)));
 			return -1;
 		}
 	for (i = 0; i < method.n; i++)
@@ -166,12 +167,23 @@ int mesh_target(struct arena *a, struct str method, struct str query, struct str
 static const struct {
 	int code, status;
 } statuses[] = {
-	{ ERROR_OK, 200 },	     { ERROR_CANCELLED, 408 },		 { ERROR_UNKNOWN, 500 },
-	{ ERROR_INVALID_ARGUMENT, 400 }, { ERROR_DEADLINE_EXCEEDED, 504 }, { ERROR_NOT_FOUND, 404 },
-	{ ERROR_ALREADY_EXISTS, 409 },   { ERROR_PERMISSION_DENIED, 403 }, { ERROR_UNAUTHENTICATED, 401 },
-	{ ERROR_RESOURCE_EXHAUSTED, 429 }, { ERROR_FAILED_PRECONDITION, 400 }, { ERROR_ABORTED, 409 },
-	{ ERROR_OUT_OF_RANGE, 400 },     { ERROR_UNIMPLEMENTED, 501 },	 { ERROR_INTERNAL, 500 },
-	{ ERROR_UNAVAILABLE, 503 },      { ERROR_DATA_LOSS, 500 },
+	{ ERROR_OK, 200 },
+	{ ERROR_CANCELLED, 408 },
+	{ ERROR_UNKNOWN, 500 },
+	{ ERROR_INVALID_ARGUMENT, 400 },
+	{ ERROR_DEADLINE_EXCEEDED, 504 },
+	{ ERROR_NOT_FOUND, 404 },
+	{ ERROR_ALREADY_EXISTS, 409 },
+	{ ERROR_PERMISSION_DENIED, 403 },
+	{ ERROR_UNAUTHENTICATED, 401 },
+	{ ERROR_RESOURCE_EXHAUSTED, 429 },
+	{ ERROR_FAILED_PRECONDITION, 400 },
+	{ ERROR_ABORTED, 409 },
+	{ ERROR_OUT_OF_RANGE, 400 },
+	{ ERROR_UNIMPLEMENTED, 501 },
+	{ ERROR_INTERNAL, 500 },
+	{ ERROR_UNAVAILABLE, 503 },
+	{ ERROR_DATA_LOSS, 500 },
 };
 
 int mesh_http_of_code(int grpc_code)

@@ -133,19 +133,20 @@ static struct names *refuse(struct names *n, struct arena *a, const char *word, 
 {
 	if (n->o.configuration->name_resolution.component.n == 0) {
 		n->missing = arena_printf(n->arena, "name resolver not initialized: " STR_FMT, STR_ARG(why));
-		log_warn("No name resolution, so that other applications cannot be found: " STR_FMT ": " STR_FMT, STR_ARG(log_name),
-			 STR_ARG(why));
+		log_warn("No name resolution, so that other applications cannot be found: " STR_FMT ": " STR_FMT,
+			 STR_ARG(log_name), STR_ARG(why));
 		return n;
 	}
-	*ret_message = arena_printf(a, "[%s]: %s error occurred for " STR_FMT ": " STR_FMT, word, what, STR_ARG(log_name),
-				    STR_ARG(why));
+	*ret_message = arena_printf(a, "[%s]: %s error occurred for " STR_FMT ": " STR_FMT, word, what,
+				    STR_ARG(log_name), STR_ARG(why));
 	arena_unref(n->arena);
 	return NULL;
 }
 
 struct names *names_open(const struct names_options *o, struct arena *a, struct str *ret_message)
 {
-	struct str name = o->configuration->name_resolution.component, version = o->configuration->name_resolution.version;
+	struct str name = o->configuration->name_resolution.component,
+		   version = o->configuration->name_resolution.version;
 	struct arena *own = arena_new();
 	struct component_type *t;
 	struct str log_name, why;
@@ -222,7 +223,8 @@ struct error names_resolve(struct names *n, struct scope *s, struct str app_id, 
 		return (struct error){ .code = ERROR_UNKNOWN, .message = n->missing };
 	in = arena_alloc(s->arena, sizeof(*in));
 	*in = (struct davit_name_query)DAVIT_INIT(davit_name_query, .app_id = { app_id.p, app_id.n },
-						  .name_space = { name_space.p, name_space.n }, .port = (uint32_t)n->o.port);
+						  .name_space = { name_space.p, name_space.n },
+						  .port = (uint32_t)n->o.port);
 	for (tries = 0;; tries++) {
 		got = call_instance(s, n->instance, (davit_op *)(void *)n->ops->resolve, in);
 		if (got.status != DAVIT_OK)
@@ -231,8 +233,8 @@ struct error names_resolve(struct names *n, struct scope *s, struct str app_id, 
 			return ERROR_NONE;
 		if (tries == TRIES || s->cancelled)
 			return error_new(s->arena, ERROR_UNKNOWN, NULL,
-					 "resolver returned empty address for app id " STR_FMT "/" STR_FMT, STR_ARG(name_space),
-					 STR_ARG(app_id));
+					 "resolver returned empty address for app id " STR_FMT "/" STR_FMT,
+					 STR_ARG(name_space), STR_ARG(app_id));
 		fiber_park_until(clock_ns() + 100 * INT64_C(1000000));
 	}
 }

@@ -146,7 +146,8 @@ static struct peer *connect_to(struct peers *p, struct str address)
 
 	while (i > 0 && address.p[i - 1] != ':')
 		i--;
-	if (peer == NULL || i < 2 || i > sizeof(host) || str_int(str_from(address, i), &port) < 0 || port < 1 || port > 65535) {
+	if (peer == NULL || i < 2 || i > sizeof(host) || str_int(str_from(address, i), &port) < 0 || port < 1 ||
+	    port > 65535) {
 		mem_free(peer);
 		return NULL;
 	}

@@ -23,9 +23,9 @@ static int is_in(struct str name, const char *const *list)
 }
 
 /* What each hop of gRPC makes itself. */
-static const char *const hop[] = { "content-type", "te",	    "grpc-timeout",	    "grpc-encoding", "grpc-accept-encoding",
-				   "grpc-status",  "grpc-message",  "user-agent",	    "content-length", "date",
-				   "host",	   NULL };
+static const char *const hop[] = { "content-type",	   "te",	  "grpc-timeout", "grpc-encoding",
+				   "grpc-accept-encoding", "grpc-status", "grpc-message", "user-agent",
+				   "content-length",	   "date",	  "host",	  NULL };
 static const char *const trace_names[] = { "traceparent", "tracestate", "grpc-trace-bin", NULL };
 
 static void add_metadata(struct proxying *v, struct grpc_request *q)
@@ -137,7 +137,8 @@ static struct error run(void *arg)
 	v->pumping = 1;
 	if (fiber_start(fiber_loop(fiber_self()), pump, v) < 0) {
 		v->pumping = 0;
-		return (struct error){ .code = ERROR_RESOURCE_EXHAUSTED, .message = STR("too many calls are under way") };
+		return (struct error){ .code = ERROR_RESOURCE_EXHAUSTED,
+				       .message = STR("too many calls are under way") };
 	}
 	return receive(v);
 }

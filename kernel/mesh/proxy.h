@@ -8,11 +8,11 @@
 
 struct mesh_proxy {
 	struct grpc_client *to;
-	const char *const *leave_out;	/* names of metadata that do not go along; NULL ends the list */
-	const struct http_field *add;	/* what goes along besides */
+	const char *const *leave_out; /* names of metadata that do not go along; NULL ends the list */
+	const struct http_field *add; /* what goes along besides */
 	size_t nadd;
-	struct trace_context trace;	/* takes the place of what came; not valid: what came goes on */
-	int took; /* set when a message of the client was read: no second try */
+	struct trace_context trace; /* takes the place of what came; not valid: what came goes on */
+	int took;		    /* set when a message of the client was read: no second try */
 };
 
 /* From the handler of c. The status is the answer to it. */

@@ -42,7 +42,8 @@ static int take_payload(struct serving *v, const Dapr__Proto__Common__V1__Stream
 	if (p == NULL)
 		return 0;
 	if (p->seq != v->expect++) {
-		*ret_error = (struct error){ .code = ERROR_UNKNOWN, .message = STR("invalid sequence number received") };
+		*ret_error = (struct error){ .code = ERROR_UNKNOWN,
+					     .message = STR("invalid sequence number received") };
 		return -1;
 	}
 	*ret_piece = (struct str){ (const char *)p->data.data, p->data.len };
@@ -99,7 +100,9 @@ static struct error settle_body(struct serving *v)
 	int64_t length;
 	int got;
 
-	v->q.body = (struct mesh_body){ .read = read_part, .stop = stop_parts, .ctx = v, .length = -1, .whole = STR("") };
+	v->q.body = (struct mesh_body){
+		.read = read_part, .stop = stop_parts, .ctx = v, .length = -1, .whole = STR("")
+	};
 	if (said.n > 0 && str_int(said, &length) == 0 && length >= 0)
 		v->q.body.length = length;
 	if (v->ready.n > 0 && v->q.body.length != (int64_t)v->ready.n)
@@ -116,7 +119,8 @@ static struct error settle_body(struct serving *v)
 		return ERROR_NONE;
 	}
 	if (next.n > 0)
-		return (struct error){ .code = ERROR_INVALID_ARGUMENT, .message = STR("more body than its length says") };
+		return (struct error){ .code = ERROR_INVALID_ARGUMENT,
+				       .message = STR("more body than its length says") };
 	return ERROR_NONE;
 }
 
@@ -263,9 +267,10 @@ static struct error stream(void *serving)
 		return got < 0 ? e : (struct error){ .code = ERROR_UNKNOWN, .message = STR("EOF") };
 	part = message;
 	if (part->request == NULL || part->request->message == NULL || part->request->n_metadata == 0)
-		return error_new(c->arena, ERROR_INVALID_ARGUMENT, NULL,
-				 "parsing InternalInvokeRequest error: request does not contain the required fields in the "
-				 "leading chunk");
+		return error_new(
+			c->arena, ERROR_INVALID_ARGUMENT, NULL,
+			"parsing InternalInvokeRequest error: request does not contain the required fields in the "
+			"leading chunk");
 	v->first = arena_ref(c->message_arena); /* the request lies in it */
 	e = begin(v, part->request);
 	if (!error_is(&e) && take_payload(v, part->payload, &v->ready, &e) == 0)

@@ -17,7 +17,8 @@ static struct str text(const char *s)
 }
 
 /* Every map of the two messages has entries of this layout; init gives each its own type. */
-static entry **pack_fields(struct arena *a, const struct http_field *fields, size_t n, void (*init)(void *e), size_t *ret_n)
+static entry **pack_fields(struct arena *a, const struct http_field *fields, size_t n, void (*init)(void *e),
+			   size_t *ret_n)
 {
 	entry **list = arena_alloc(a, (n + 1) * sizeof(*list)), *e;
 	size_t i, k, count = 0;

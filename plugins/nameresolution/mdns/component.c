@@ -111,7 +111,8 @@ static davit_status resolve(void *self, struct davit_call *call, const struct da
 	if (a == NULL)
 		return davit_fail(call, DAVIT_EXHAUSTED, NULL, "no memory, or too many app ids were asked for");
 	if (text[0] == '\0')
-		return davit_fail(call, DAVIT_NOT_FOUND, NULL, "couldn't find service: %.*s", (int)in->app_id.n, in->app_id.p);
+		return davit_fail(call, DAVIT_NOT_FOUND, NULL, "couldn't find service: %.*s", (int)in->app_id.n,
+				  in->app_id.p);
 	record.address = davit_str(text);
 	return davit_emit(call, &record);
 }
@@ -133,7 +134,8 @@ static davit_status announce(void *self, struct davit_call *call, const struct d
 		r->family = AF_INET;
 	}
 	service_name(r->service, in->app_id);
-	snprintf(r->entry, sizeof(r->entry), "%.40s:%d.%.*s.local", machine, (int)getpid(), (int)in->app_id.n, in->app_id.p);
+	snprintf(r->entry, sizeof(r->entry), "%.40s:%d.%.*s.local", machine, (int)getpid(), (int)in->app_id.n,
+		 in->app_id.p);
 	snprintf(r->host, sizeof(r->host), "%s.local", machine);
 	r->port = (uint16_t)in->port;
 	snprintf(r->id, sizeof(r->id), "%.*s", (int)in->app_id.n, in->app_id.p);
@@ -141,8 +143,8 @@ static davit_status announce(void *self, struct davit_call *call, const struct d
 	r->announce_at_ms = 0;
 	pthread_mutex_unlock(&r->lock);
 	resolver_wake(r);
-	davit_log(r->instance, DAVIT_LOG_INFO, "local service entry announced: %s -> %.*s:%u", r->id, (int)in->host.n, in->host.p,
-		  in->port);
+	davit_log(r->instance, DAVIT_LOG_INFO, "local service entry announced: %s -> %.*s:%u", r->id, (int)in->host.n,
+		  in->host.p, in->port);
 	return DAVIT_OK;
 }
 
@@ -235,6 +237,6 @@ static davit_status names_close(void *self, struct davit_call *call, const void 
 static const struct davit_names_ops names_ops = DAVIT_INIT(davit_names_ops, .resolve = resolve, .announce = announce);
 
 static const struct davit_component names = DAVIT_NAMES("nameresolution.mdns", "v1", &names_ops, .workers = WORKERS,
-							 .open = names_open, .close = names_close);
+							.open = names_open, .close = names_close);
 
 DAVIT_PLUGIN(PLUGIN_NAME, PLUGIN_VERSION, "Davit", &names);

@@ -204,9 +204,7 @@ static void get_data(struct reader *r, struct record *ret, size_t length)
 	size_t end = r->at + length, n;
 
 	switch (ret->type) {
-	case TYPE_PTR:
-		get_name(r, ret->text);
-		break;
+	case TYPE_PTR: get_name(r, ret->text); break;
 	case TYPE_SRV:
 		get32(r);
 		ret->port = (uint16_t)get16(r);

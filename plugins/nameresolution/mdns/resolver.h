@@ -11,8 +11,8 @@
 
 #include "packet.h"
 
-#define APPS_MOST 1024	   /* applications that are kept */
-#define ADDRESSES_MOST 32  /* of one application */
+#define APPS_MOST 1024	  /* applications that are kept */
+#define ADDRESSES_MOST 32 /* of one application */
 #define INTERFACES_MOST 32
 #define ADDRESS_TEXT 64
 
@@ -28,7 +28,7 @@ struct app {
 	char id[NAME_MOST], service[NAME_MOST]; /* "orders", "orders.local" in lower case */
 	struct address addresses[ADDRESSES_MOST];
 	size_t naddresses, turn;
-	int waiting;		/* callers that have no address yet */
+	int waiting;		     /* callers that have no address yet */
 	int64_t ask_at_ms, pause_ms; /* the next query */
 	int64_t used_ms;
 };
@@ -60,7 +60,8 @@ struct resolver {
 	int64_t announce_at_ms;
 };
 
-int resolver_sockets(struct resolver *r, char *why, size_t nwhy); /* 0; -1: no interface can, and why says what is wrong */
+int resolver_sockets(struct resolver *r, char *why,
+		     size_t nwhy); /* 0; -1: no interface can, and why says what is wrong */
 void resolver_send(struct resolver *r, const struct packet *p);
 void *resolver_run(void *resolver);
 int64_t resolver_now_ms(void);

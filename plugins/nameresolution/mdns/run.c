@@ -12,11 +12,11 @@
 
 #include "resolver.h"
 
-#define TTL 3200	      /* seconds, as Dapr's responder says */
-#define KEPT_MS 60000	      /* an address that nobody has repeated for so long is no longer used */
-#define REFRESH_MS 30000      /* an application in use is asked for again */
-#define FORGOTTEN_MS 600000   /* one that was not asked for so long is forgotten */
-#define PAUSE_FIRST_MS 200    /* between the queries of somebody who waits; each pause is twice as long */
+#define TTL 3200	    /* seconds, as Dapr's responder says */
+#define KEPT_MS 60000	    /* an address that nobody has repeated for so long is no longer used */
+#define REFRESH_MS 30000    /* an application in use is asked for again */
+#define FORGOTTEN_MS 600000 /* one that was not asked for so long is forgotten */
+#define PAUSE_FIRST_MS 200  /* between the queries of somebody who waits; each pause is twice as long */
 
 int64_t resolver_now_ms(void)
 {
@@ -154,7 +154,8 @@ static void hear(struct resolver *r, const struct message *m)
 		}
 		for (k = 0; k < m->nrecords && says(m, srv->name, a->id); k++) {
 			address = &m->records[k];
-			if ((address->type == TYPE_A || address->type == TYPE_AAAA) && strcmp(address->name, srv->text) == 0)
+			if ((address->type == TYPE_A || address->type == TYPE_AAAA) &&
+			    strcmp(address->name, srv->text) == 0)
 				keep(r, a, srv, address);
 		}
 	}
@@ -245,7 +246,8 @@ static void drain(int fd)
 void *resolver_run(void *resolver)
 {
 	struct resolver *r = resolver;
-	struct pollfd fds[3] = { { .fd = r->wake[0], .events = POLLIN }, { .fd = r->v4, .events = POLLIN },
+	struct pollfd fds[3] = { { .fd = r->wake[0], .events = POLLIN },
+				 { .fd = r->v4, .events = POLLIN },
 				 { .fd = r->v6, .events = POLLIN } };
 	int64_t wait;
 	int stop;

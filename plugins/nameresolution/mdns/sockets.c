@@ -76,7 +76,8 @@ int resolver_sockets(struct resolver *r, char *why, size_t nwhy)
 	}
 	for (i = all; i != NULL && r->nports < INTERFACES_MOST; i = i->ifa_next) {
 		family = i->ifa_addr ? i->ifa_addr->sa_family : AF_UNSPEC;
-		if ((family != AF_INET && family != AF_INET6) || !(i->ifa_flags & IFF_UP) || !(i->ifa_flags & IFF_MULTICAST))
+		if ((family != AF_INET && family != AF_INET6) || !(i->ifa_flags & IFF_UP) ||
+		    !(i->ifa_flags & IFF_MULTICAST))
 			continue;
 		index = if_nametoindex(i->ifa_name);
 		if (index == 0 || known(r, family, index) || join(r, family, index) < 0)
@@ -90,7 +91,8 @@ int resolver_sockets(struct resolver *r, char *why, size_t nwhy)
 	freeifaddrs(all);
 	if (r->nports > 0)
 		return 0;
-	snprintf(why, nwhy, "no interface has multicast: configure spec.nameResolution with another component, such as sqlite");
+	snprintf(why, nwhy,
+		 "no interface has multicast: configure spec.nameResolution with another component, such as sqlite");
 	return -1;
 }
 

@@ -107,8 +107,8 @@ static davit_status announce(void *self, struct davit_call *call, const struct d
 	if (davit_uuid4(&id) < 0)
 		return davit_fail(call, DAVIT_INTERNAL, NULL, "failed to generate registration ID");
 	davit_uuid_text(&id, n->id);
-	snprintf(n->address, sizeof(n->address), memchr(in->host.p, ':', in->host.n) ? "[%.*s]:%u" : "%.*s:%u", (int)in->host.n,
-		 in->host.p, in->port);
+	snprintf(n->address, sizeof(n->address), memchr(in->host.p, ':', in->host.n) ? "[%.*s]:%u" : "%.*s:%u",
+		 (int)in->host.n, in->host.p, in->port);
 	snprintf(n->app_id, sizeof(n->app_id), "%.*s", (int)in->app_id.n, in->app_id.p);
 	pthread_mutex_lock(&n->turn);
 	rc = database_register(n->db, &n->settings, n->id, n->address, n->app_id, why, sizeof(why));
@@ -156,8 +156,9 @@ static davit_status names_open(void *none, struct davit_call *call, const struct
 	if (status != DAVIT_OK)
 		release(n);
 	else if (n->settings.memory)
-		davit_log(in->instance, DAVIT_LOG_WARN, "Configuring name resolution with an in-memory SQLite database. Service "
-							"invocation across different apps will not work.");
+		davit_log(in->instance, DAVIT_LOG_WARN,
+			  "Configuring name resolution with an in-memory SQLite database. Service "
+			  "invocation across different apps will not work.");
 	return status;
 }
 
@@ -184,6 +185,6 @@ static davit_status names_close(void *self, struct davit_call *call, const void 
 static const struct davit_names_ops names_ops = DAVIT_INIT(davit_names_ops, .resolve = resolve, .announce = announce);
 
 static const struct davit_component names = DAVIT_NAMES("nameresolution.sqlite", "v1", &names_ops, .workers = 2,
-							 .open = names_open, .close = names_close);
+							.open = names_open, .close = names_close);
 
 DAVIT_PLUGIN(PLUGIN_NAME, PLUGIN_VERSION, "Davit", &names);

@@ -7,7 +7,8 @@
 
 #define NOW "CAST(strftime('%%s', CURRENT_TIMESTAMP) AS INTEGER)"
 
-static int read_word(const struct davit_open *in, const char *name, const char *what, char ret[WORD_MOST], char *why, size_t nwhy)
+static int read_word(const struct davit_open *in, const char *name, const char *what, char ret[WORD_MOST], char *why,
+		     size_t nwhy)
 {
 	struct davit_str v = davit_prop(in, name);
 	size_t i;
@@ -45,12 +46,14 @@ int settings_read(const struct davit_open *in, struct settings *ret, char *why, 
 		snprintf(why, nwhy, "missing connection string");
 		return -1;
 	}
-	snprintf(ret->uri, sizeof(ret->uri), "%s%.*s", strncmp(where.p, "file:", 5) == 0 ? "" : "file:", (int)where.n, where.p);
+	snprintf(ret->uri, sizeof(ret->uri), "%s%.*s", strncmp(where.p, "file:", 5) == 0 ? "" : "file:", (int)where.n,
+		 where.p);
 	ret->memory = strstr(ret->uri, ":memory:") != NULL || strstr(ret->uri, "mode=memory") != NULL;
 	ret->wal = !davit_truth(davit_prop(in, "disableWAL")) && !ret->memory;
 	if (read_word(in, "tableName", "table name", ret->table, why, nwhy) < 0 ||
 	    read_word(in, "metadataTableName", "metadata table name", ret->metadata_table, why, nwhy) < 0 ||
-	    read_ms(in, "updateInterval", &ret->update_ms, why, nwhy) < 0 || read_ms(in, "timeout", &ret->timeout_ms, why, nwhy) < 0 ||
+	    read_ms(in, "updateInterval", &ret->update_ms, why, nwhy) < 0 ||
+	    read_ms(in, "timeout", &ret->timeout_ms, why, nwhy) < 0 ||
 	    read_ms(in, "busyTimeout", &ret->busy_ms, why, nwhy) < 0 ||
 	    read_ms(in, "cleanupInterval", &ret->cleanup_ms, why, nwhy) < 0)
 		return -1;
@@ -105,7 +108,8 @@ static int make_tables(sqlite3 *db, const struct settings *s)
 	rc = run(db, "CREATE TABLE IF NOT EXISTS %s (key text NOT NULL PRIMARY KEY, value text NOT NULL)", m);
 	if (rc == SQLITE_OK)
 		rc = run(db,
-			 "CREATE TABLE IF NOT EXISTS %s (registration_id TEXT NOT NULL PRIMARY KEY, address TEXT NOT NULL, "
+			 "CREATE TABLE IF NOT EXISTS %s (registration_id TEXT NOT NULL PRIMARY KEY, address TEXT NOT "
+			 "NULL, "
 			 "app_id TEXT NOT NULL, namespace TEXT NOT NULL, last_update INTEGER NOT NULL)",
 			 t);
 	if (rc == SQLITE_OK)
@@ -125,13 +129,15 @@ static int make_tables(sqlite3 *db, const struct settings *s)
 int database_open(const struct settings *s, sqlite3 **ret_db, char *why, size_t nwhy)
 {
 	sqlite3 *db = NULL;
-	int rc = sqlite3_open_v2(s->uri, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX,
+	int rc = sqlite3_open_v2(s->uri, &db,
+				 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX,
 				 NULL);
 
 	if (rc == SQLITE_OK) {
 		sqlite3_busy_timeout(db, (int)(s->busy_ms < s->timeout_ms ? s->busy_ms : s->timeout_ms));
 		if (s->wal)
-			run(db, "PRAGMA journal_mode = wal"); /* refused while others are in the file: then it is as they have it */
+			run(db,
+			    "PRAGMA journal_mode = wal"); /* refused while others are in the file: then it is as they have it */
 		rc = make_tables(db, s);
 	}
 	if (rc == SQLITE_OK) {
@@ -160,11 +166,13 @@ static void bind(sqlite3_stmt *s, int at, const char *text)
 		sqlite3_bind_text(s, at, text, -1, SQLITE_STATIC);
 }
 
-int database_register(sqlite3 *db, const struct settings *s, const char *id, const char *address, const char *app_id, char *why,
-		      size_t nwhy)
+int database_register(sqlite3 *db, const struct settings *s, const char *id, const char *address, const char *app_id,
+		      char *why, size_t nwhy)
 {
-	sqlite3_stmt *q = prepare(db, "REPLACE INTO %s (registration_id, address, app_id, namespace, last_update) "
-				      "VALUES (?1, ?2, ?3, '', " NOW ")", s->table);
+	sqlite3_stmt *q = prepare(db,
+				  "REPLACE INTO %s (registration_id, address, app_id, namespace, last_update) "
+				  "VALUES (?1, ?2, ?3, '', " NOW ")",
+				  s->table);
 
 	bind(q, 1, id);
 	bind(q, 2, address);
@@ -174,7 +182,8 @@ int database_register(sqlite3 *db, const struct settings *s, const char *id, con
 
 int database_renew(sqlite3 *db, const struct settings *s, const char *id, const char *address, char *why, size_t nwhy)
 {
-	sqlite3_stmt *q = prepare(db, "UPDATE %s SET last_update = " NOW " WHERE registration_id = ?1 AND address = ?2", s->table);
+	sqlite3_stmt *q = prepare(db, "UPDATE %s SET last_update = " NOW " WHERE registration_id = ?1 AND address = ?2",
+				  s->table);
 	int n;
 
 	bind(q, 1, id);
@@ -192,11 +201,13 @@ int database_leave(sqlite3 *db, const struct settings *s, const char *id, const 
 	return finish(db, q, "failed to unregister host", why, nwhy) < 0 ? -1 : 0;
 }
 
-int database_find(sqlite3 *db, const struct settings *s, struct davit_str app_id, char *ret_address, size_t naddress, char *why,
-		  size_t nwhy)
+int database_find(sqlite3 *db, const struct settings *s, struct davit_str app_id, char *ret_address, size_t naddress,
+		  char *why, size_t nwhy)
 {
-	sqlite3_stmt *q = prepare(db, "SELECT address FROM %s WHERE app_id = ?1 AND " NOW " - last_update < %lld "
-				      "ORDER BY RANDOM() LIMIT 1", s->table, (long long)(s->update_ms / 1000));
+	sqlite3_stmt *q = prepare(db,
+				  "SELECT address FROM %s WHERE app_id = ?1 AND " NOW " - last_update < %lld "
+				  "ORDER BY RANDOM() LIMIT 1",
+				  s->table, (long long)(s->update_ms / 1000));
 	int rc;
 
 	if (q == NULL)
@@ -213,13 +224,16 @@ int database_find(sqlite3 *db, const struct settings *s, struct davit_str app_id
 
 int database_clean(sqlite3 *db, const struct settings *s, char *why, size_t nwhy)
 {
-	sqlite3_stmt *q = prepare(db, "INSERT INTO %s (key, value) VALUES ('nr-last-cleanup', CURRENT_TIMESTAMP) "
-				      "ON CONFLICT (key) DO UPDATE SET value = CURRENT_TIMESTAMP WHERE " NOW
-				      " - strftime('%%s', value) > %lld", s->metadata_table, (long long)(s->cleanup_ms / 1000));
+	sqlite3_stmt *q = prepare(db,
+				  "INSERT INTO %s (key, value) VALUES ('nr-last-cleanup', CURRENT_TIMESTAMP) "
+				  "ON CONFLICT (key) DO UPDATE SET value = CURRENT_TIMESTAMP WHERE " NOW
+				  " - strftime('%%s', value) > %lld",
+				  s->metadata_table, (long long)(s->cleanup_ms / 1000));
 	int n = finish(db, q, "failed to note the cleanup", why, nwhy);
 
 	if (n <= 0)
 		return n;
-	q = prepare(db, "DELETE FROM %s WHERE " NOW " - last_update > %lld", s->table, (long long)(s->update_ms / 1000));
+	q = prepare(db, "DELETE FROM %s WHERE " NOW " - last_update > %lld", s->table,
+		    (long long)(s->update_ms / 1000));
 	return finish(db, q, "failed to clean up", why, nwhy) < 0 ? -1 : 0;
 }

@@ -25,7 +25,7 @@ int database_register(sqlite3 *db, const struct settings *s, const char *id, con
 int database_renew(sqlite3 *db, const struct settings *s, const char *id, const char *address, char *why, size_t nwhy);
 int database_leave(sqlite3 *db, const struct settings *s, const char *id, const char *address, char *why, size_t nwhy);
 /* 1: ret_address, one of those that are alive; 0: there is none. */
-int database_find(sqlite3 *db, const struct settings *s, struct davit_str app_id, char *ret_address, size_t naddress, char *why,
-		  size_t nwhy);
+int database_find(sqlite3 *db, const struct settings *s, struct davit_str app_id, char *ret_address, size_t naddress,
+		  char *why, size_t nwhy);
 int database_clean(sqlite3 *db, const struct settings *s, char *why, size_t nwhy); /* unless another did a while ago */
 #endif

@@ -38,13 +38,16 @@ struct davit_names_ops {
 	uint32_t size, kind;
 	uint32_t features, unused;
 	davit_status (*resolve)(void *self, struct davit_call *call, const struct davit_name_query *in);
-	davit_status (*announce)(void *self, struct davit_call *call, const struct davit_name_entry *in); /* may be NULL */
+	davit_status (*announce)(void *self, struct davit_call *call,
+				 const struct davit_name_entry *in); /* may be NULL */
 };
 
-#define DAVIT_NAMES(type_, version_, ops_, ...) { \
-	.size = (uint32_t)sizeof(struct davit_component), .kind = davit_component_kind, \
-	.block = DAVIT_BLOCK_NAMES, \
-	.type = type_, .version = version_, .ops = 1 ? (ops_) : (const struct davit_names_ops *)NULL, __VA_ARGS__ }
+#define DAVIT_NAMES(type_, version_, ops_, ...) \
+	{ \
+		.size = (uint32_t)sizeof(struct davit_component), .kind = davit_component_kind, \
+		.block = DAVIT_BLOCK_NAMES, .type = type_, .version = version_, \
+		.ops = 1 ? (ops_) : (const struct davit_names_ops *)NULL, __VA_ARGS__ \
+	}
 
 #ifdef __cplusplus
 }
