@@ -130,15 +130,15 @@ int main(int argc, char **argv)
 	c.command = find(argc, argv, &used);
 	if (c.command == NULL) {
 		print_usage(wants_help(argc, argv) ? stdout : stderr);
-		return wants_help(argc, argv) ? 0 : 2;
-	}
-	if (wants_help(argc, argv)) {
+		code = wants_help(argc, argv) ? 0 : 2;
+	} else if (wants_help(argc, argv)) {
 		print_help(c.command);
-		return 0;
+		code = 0;
+	} else {
+		code = read_arguments(&c, argc, argv, 1 + used);
+		if (code == 0)
+			code = c.command->run(&c);
 	}
-	code = read_arguments(&c, argc, argv, 1 + used);
-	if (code == 0)
-		code = c.command->run(&c);
 	arena_unref(c.a);
 	return fflush(stdout) == 0 ? code : command_failed("standard output cannot be written");
 }

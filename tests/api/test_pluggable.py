@@ -493,7 +493,8 @@ def test_who_leaves_is_not_waited_for(begin, peer):
 
     eventually(gone)
     e = refused(s.rpc.GetState, api_v1.GetStateRequest(store_name="store", key="slow"), timeout=0.5)
-    assert e.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    # The sidecar's own clock may be the first: then it answers that the store did not.
+    assert e.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.INTERNAL)
 
     def gone_twice():
         assert p.calls().count("gone") == 2

@@ -51,7 +51,7 @@ static int wrap(struct str data, const char *type, const struct pairs *p, int64_
 	struct str why;
 
 	e.metadata = pairs;
-	for (; p->names[e.nmetadata] != NULL && e.nmetadata < 4; e.nmetadata++)
+	for (; e.nmetadata < 4 && p->names[e.nmetadata] != NULL; e.nmetadata++)
 		pairs[e.nmetadata] = (struct davit_pair){ davit_str(p->names[e.nmetadata]),
 							  davit_str(p->values[e.nmetadata]) };
 	if (cloudevent_wrap(arena, &e, ret, &why) == 0)
