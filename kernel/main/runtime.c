@@ -146,7 +146,7 @@ static void describe_app(struct runtime *r)
 {
 	const struct options *o = r->o;
 	struct api *api = &r->api;
-	char text[64];
+	char text[DURATION_TEXT];
 
 	api->app.port = o->number.app_port;
 	api->app.protocol = str_of(protocols[o->protocol]);
@@ -157,9 +157,9 @@ static void describe_app(struct runtime *r)
 	api->app.health = 1;
 	if (o->protocol < APP_PROTOCOL_GRPC)
 		api->app.health_path = o->app_health_check_path;
-	snprintf(text, sizeof(text), "%llds", (long long)o->app_health_probe_interval);
+	duration_text(o->app_health_probe_interval * 1000000000, text);
 	api->app.health_interval = arena_str(r->arena, str_of(text));
-	snprintf(text, sizeof(text), "%lldms", (long long)o->app_health_probe_timeout);
+	duration_text(o->app_health_probe_timeout * 1000000, text);
 	api->app.health_timeout = arena_str(r->arena, str_of(text));
 	api->app.health_threshold = (int)o->app_health_threshold;
 }
