@@ -49,7 +49,8 @@ struct runtime {
 	struct loop_task task;
 	int64_t began_ms;
 	int within_ms; /* while closing */
-	uv_sem_t closed;
+	uv_sem_t closed, opened;
+	int opening; /* opened is there to be waited for */
 };
 
 static struct str environment(const char *name)
@@ -272,13 +273,15 @@ static void open_components(void *arg)
 	if (r->blocks != NULL && r->blocks->failure.n == 0)
 		log_info("All outstanding components processed");
 	r->hook.tell(r->hook.ctx, RUNTIME_OPENED);
+	uv_sem_post(&r->opened);
 }
 
 static void start_opening(struct loop_task *t)
 {
 	struct runtime *r = (struct runtime *)((char *)t - offsetof(struct runtime, task));
 
-	fiber_start(r->loops[0], open_components, r);
+	if (fiber_start(r->loops[0], open_components, r) < 0)
+		uv_sem_post(&r->opened);
 }
 
 static int read_all(struct runtime *r, struct arena *a, struct str *ret_message)
@@ -352,6 +355,9 @@ struct runtime *runtime_new(const struct options *o, const struct runtime_hook *
 	r->invoker.peers = peers_new(&peers, r->loops, r->nloops);
 	if (r->invoker.peers == NULL)
 		goto failed;
+	if (uv_sem_init(&r->opened, 0) < 0)
+		goto failed;
+	r->opening = 1;
 	r->task.run = start_opening;
 	loop_post(r->loops[0], &r->task);
 	return r;
@@ -547,6 +553,11 @@ void runtime_free(struct runtime *r, int within_ms)
 	int64_t until = clock_ms() + within_ms, left;
 	int i;
 
+	/* A signal may come while components are being opened; who calls has set a bound to all of this. */
+	if (r->opening) {
+		uv_sem_wait(&r->opened);
+		uv_sem_destroy(&r->opened);
+	}
 	runtime_stop_events(r, within_ms);
 	if (r->app != NULL)
 		app_stop(r->app);
