@@ -59,6 +59,11 @@ struct loop *fiber_loop(const struct fiber *f)
 	return f->loop;
 }
 
+void **fiber_note(struct fiber *f)
+{
+	return &f->note;
+}
+
 static void tell_leaving(struct loop *l, int to_fiber, struct fiber *f)
 {
 #if ASAN
@@ -229,6 +234,7 @@ int fiber_start(struct loop *l, void (*fn)(void *arg), void *arg)
 	}
 	f->fn = fn;
 	f->arg = arg;
+	f->note = NULL;
 	if (l->running != NULL)
 		enqueue(f);
 	else

@@ -22,6 +22,7 @@ int fiber_start(struct loop *l, void (*fn)(void *arg), void *arg);
 
 struct fiber *fiber_self(void); /* NULL: this is not a fiber */
 struct loop *fiber_loop(const struct fiber *f);
+void **fiber_note(struct fiber *f); /* a pointer of whoever runs on it, NULL when it starts */
 
 /* Waits until somebody wakes this fiber. May also return for no reason: check what you wait for in a loop. */
 void fiber_park(void);

@@ -15,7 +15,7 @@ struct fiber {
 	struct switch_context context;
 	char *stack; /* FIBER_STACK bytes; the guard page lies below */
 	void (*fn)(void *arg);
-	void *arg;
+	void *arg, *note;
 	uv_timer_t timer;
 	int queued, timed_out;
 	void *tsan, *asan; /* the sanitizers' own note of this stack */

@@ -109,11 +109,26 @@ davit_status service_park(struct service_work *w)
 /* On the work's loop, on a fiber. */
 static void work_here(struct service_work *w)
 {
+	void **note;
+
 	w->fiber = fiber_self();
+	note = fiber_note(w->fiber);
+	*note = w;
 	if (w->call != NULL && !call_wakes(w->call, w->fiber))
 		list(w);
 	w->run(w);
 	unlist(w);
+	*note = NULL;
+}
+
+void service_cancel_fiber(struct fiber *f)
+{
+	struct service_work *w = *fiber_note(f);
+
+	if (w == NULL)
+		return;
+	w->cancelled = 1;
+	fiber_wake(f);
 }
 
 static void come_home(struct loop_task *t)

@@ -38,6 +38,8 @@ davit_status service_park(struct service_work *w);
 /* From where the work runs, for another wait in it: an earlier end, if timeout_ms is one. Returns what it was. */
 int64_t service_within(struct service_work *w, int64_t timeout_ms);
 
+/* Own loop: what this fiber waits for ends cancelled. */
+void service_cancel_fiber(struct fiber *f);
 /* Any thread: whoever waits in a service for this call is woken and told. */
 void service_cancel(struct davit_call *call);
 

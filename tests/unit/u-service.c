@@ -89,6 +89,37 @@ static davit_status ask_for_help(struct davit_call *call, void *arg)
 	return DAVIT_OK;
 }
 
+static void cancel_it(void *arg)
+{
+	davit_fiber_service(handle)->cancel(arg);
+}
+
+static davit_status be_cancelled(struct davit_call *call, void *arg)
+{
+	const struct davit_fiber_service *fiber = davit_fiber_service(handle);
+	davit_status status = fiber->start(handle, cancel_it, fiber->self(handle));
+
+	(void)arg;
+	if (status != DAVIT_OK)
+		return status;
+	answers[0] = davit_sleep_service(handle)->sleep(handle, call, 60000);
+	answers[1] = davit_sleep_service(handle)->sleep(handle, call, 1); /* it was only that one */
+	return DAVIT_OK;
+}
+
+START_TEST(what_a_fiber_waits_for_is_cancelled)
+{
+	struct operation o;
+
+	rig_set_up();
+	o = rig_operation(0, be_cancelled, NULL);
+	ck_assert_int_eq(rig_run(&o), DAVIT_OK);
+	ck_assert_int_eq(answers[0], DAVIT_CANCELLED);
+	ck_assert_int_eq(answers[1], DAVIT_OK);
+	rig_tear_down();
+}
+END_TEST
+
 START_TEST(a_fiber_parks_until_another_wakes_it)
 {
 	struct operation o;
@@ -343,6 +374,7 @@ int main(void)
 	tcase_add_loop_test(t, a_sleep_lasts_as_long_as_told, 0, 2);
 	tcase_add_loop_test(t, a_sleep_ends_with_its_call, 0, 2);
 	tcase_add_test(t, a_fiber_parks_until_another_wakes_it);
+	tcase_add_test(t, what_a_fiber_waits_for_is_cancelled);
 	tcase_add_loop_test(t, a_name_has_addresses, 0, 2);
 	tcase_add_loop_test(t, a_descriptor_is_waited_for, 0, 2);
 	tcase_add_test(t, a_thousand_wait_at_once);

@@ -40,6 +40,8 @@ struct davit_fiber_service {
 	davit_status (*park)(struct davit_instance *instance, struct davit_call *call, int64_t timeout_ms);
 	/* Puts it in line to go on; many wakes before it runs are one. A fiber that has ended must not be woken. */
 	void (*wake)(struct davit_fiber *fiber);
+	/* What it waits for in a service at this moment ends with DAVIT_CANCELLED; nothing else does. */
+	void (*cancel)(struct davit_fiber *fiber);
 };
 
 /* NULL: this kernel does not offer it. */
