@@ -199,7 +199,10 @@ static struct error open_here(struct instance *i, int loop, struct arena *a)
 	return ERROR_NONE;
 }
 
-/* Opening on every loop in turn: from the fiber that asks, through a fiber of the other loop, and back. */
+/*
+ * Opening on every loop in turn: from the fiber that asks, through a fiber of the other loop, and back. The arena is the
+ * instance's own, or of this call alone: that of who asks may be in use on its loop meanwhile, by other components' openings.
+ */
 struct elsewhere {
 	struct loop_task task;
 	struct instance *i;
@@ -269,11 +272,12 @@ struct instance *instance_open(struct arena *a, const struct instance_options *o
 	if (i->nselves == 1)
 		*ret_error = open_here(i, 0, a);
 	for (k = 0; i->nselves > 1 && k < i->nselves && !error_is(ret_error); k++, opened++)
-		*ret_error = on_loop(i, k, 0, a);
+		*ret_error = on_loop(i, k, 0, i->arena);
 	if (!error_is(ret_error))
 		return i;
 	for (k = 0; k < opened - 1; k++)
-		on_loop(i, k, 1, a);
+		on_loop(i, k, 1, i->arena);
+	ret_error->message = arena_str(a, ret_error->message);
 	if (ret_error->code == ERROR_DEADLINE_EXCEEDED)
 		return NULL; /* it may still run: its memory and lane are left to it */
 	lane_close(i->lane, 1000);
