@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Each folder plugins/<block>/<name> becomes <type>/<version>/<type>.so below $(PLUGIN_DIR), its manifest beside it: one
-# folder dropped in is a plugin. Its plugin.mk sets VERSION and, where it needs any, LIBRARIES (names for pkg-config).
+# folder dropped in is a plugin. Its plugin.mk sets VERSION and, where it needs any, LIBRARIES (names for pkg-config) and
+# COMMON (folders of plugins/common whose code is linked in).
 PLUGIN_DIR := $(BUILD)/lib/davit/plugins
 PLUGIN_LDFLAGS := -shared -Wl,-z,defs -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--exclude-libs,ALL
 PLUGIN_INDEX := $(PLUGIN_DIR)/index.json
@@ -10,7 +11,7 @@ PLUGIN_OBJ :=
 .PHONY: plugins
 plugins:
 
-# $(1) the folder; $(2) the type; $(3) the version; $(4) what pkg-config is asked for.
+# $(1) the folder; $(2) the type; $(3) the version; $(4) what pkg-config is asked for; $(5) the parts of plugins/common.
 define plugin
 $(2)_OBJ := $(patsubst %,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 $(2)_DIR := $(PLUGIN_DIR)/$(2)/$(3)
@@ -20,9 +21,9 @@ PLUGIN_OBJ += $$($(2)_OBJ)
 $$($(2)_OBJ): $(BUILD)/%.o: % $(1)/plugin.mk
 	@mkdir -p $$(@D)
 	$$(CC) $$(SDK_CPPFLAGS) -DPLUGIN_NAME='"$(2)"' -DPLUGIN_VERSION='"$(3)"' $$(PLUGIN_CFLAGS) \
-		$(if $(4),$$(shell $$(PKG_CONFIG) --cflags $(4))) -MMD -MP -c -o $$@ $$<
+		$(if $(4),$$(shell $$(PKG_CONFIG) --cflags $(4))) -Iplugins/common -MMD -MP -c -o $$@ $$<
 
-$$($(2)_DIR)/$(2).so: $$($(2)_OBJ) $$(BUILD)/lib/libdavit-sdk.a
+$$($(2)_DIR)/$(2).so: $$($(2)_OBJ) $(5:%=$$(BUILD)/lib/libcommon-%.a) $$(BUILD)/lib/libdavit-sdk.a
 	@mkdir -p $$(@D)
 	$$(CC) $$(PLUGIN_CFLAGS) $$(LDFLAGS) $$(PLUGIN_LDFLAGS) -Wl,-soname,$(2).so -o $$@ $$^ \
 		$(if $(4),$$(shell $$(PKG_CONFIG) --libs $(4))) -pthread
@@ -35,10 +36,33 @@ endef
 define plugin_of
 VERSION :=
 LIBRARIES :=
+COMMON :=
 include $(1)/plugin.mk
-$$(eval $$(call plugin,$(1),$(subst /,.,$(1:plugins/%=%)),$$(VERSION),$$(LIBRARIES)))
+$$(eval $$(call plugin,$(1),$(subst /,.,$(1:plugins/%=%)),$$(VERSION),$$(LIBRARIES),$$(COMMON)))
 endef
 
+# $(1) the name of a folder of plugins/common; its common.mk sets LIBRARIES, which it is compiled with.
+define common_of
+LIBRARIES :=
+include plugins/common/$(1)/common.mk
+$$(eval $$(call common,$(1),$$(LIBRARIES)))
+endef
+
+define common
+common-$(1)_OBJ := $(patsubst %,$(BUILD)/%.o,$(wildcard plugins/common/$(1)/*.c))
+PLUGIN_OBJ += $$(common-$(1)_OBJ)
+
+$$(common-$(1)_OBJ): $(BUILD)/%.o: % plugins/common/$(1)/common.mk
+	@mkdir -p $$(@D)
+	$$(CC) $$(SDK_CPPFLAGS) $$(PLUGIN_CFLAGS) $(if $(2),$$(shell $$(PKG_CONFIG) --cflags $(2))) -MMD -MP -c -o $$@ $$<
+
+$(BUILD)/lib/libcommon-$(1).a: $$(common-$(1)_OBJ)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(AR) rcsD $$@ $$^
+endef
+
+$(foreach folder,$(sort $(patsubst plugins/common/%/common.mk,%,$(wildcard plugins/common/*/common.mk))),$(eval $(call common_of,$(folder))))
 $(foreach folder,$(sort $(patsubst %/plugin.mk,%,$(wildcard plugins/*/*/plugin.mk))),$(eval $(call plugin_of,$(folder))))
 
 plugins: $(PLUGINS:=.so) $(PLUGINS:=.json) $(PLUGIN_INDEX)
