@@ -31,7 +31,7 @@ $(BENCH_OBJ) $(BUILD)/sdk/tool/manifest.c.o: $(BUILD)/%.o: %
 
 $(BENCH): $(BENCH_OBJ) $(SDK_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $(BENCH_OBJ) $(SDK_LIB) -ldl -pthread
+	$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $(BENCH_OBJ) $(SDK_LIB) $(shell $(PKG_CONFIG) --libs openssl) -ldl -pthread
 
 $(MANIFEST): $(BUILD)/sdk/tool/manifest.c.o
 	@mkdir -p $(@D)

@@ -211,8 +211,7 @@ static void on_count(struct davit_instance *instance, const char *name, int64_t 
 static const void *on_service(struct davit_instance *instance, const char *name)
 {
 	(void)instance;
-	(void)name;
-	return NULL;
+	return service_find(name);
 }
 
 static const struct davit_host table = DAVIT_INIT(davit_host, .abi = DAVIT_ABI, .minor = DAVIT_SDK_MINOR,
@@ -247,8 +246,12 @@ void call_release(struct call *c)
 
 void call_execute(struct call *c, davit_op *op, const void *in)
 {
-	davit_status status = op(c->host->self, &c->call, in);
+	struct turns *turns = &c->host->turns;
+	davit_status status;
 
+	turns_take(turns);
+	status = op(c->host->self, &c->call, in);
+	turns_give(turns); /* the call may be over and gone */
 	if (status != DAVIT_PENDING)
 		on_done(&c->call, status);
 }
@@ -278,6 +281,7 @@ int host_open(struct host *h, const struct davit_component *c, const struct davi
 	h->component = c;
 	h->lane = NULL;
 	h->self = NULL;
+	turns_init(&h->turns, (c->flags & DAVIT_LOOP) && (c->flags & DAVIT_PER_LOOP));
 	if (!(c->flags & DAVIT_LOOP))
 		h->lane = lane_start(c->flags & DAVIT_SERIAL ? 1 : c->workers ? (int)c->workers : DEFAULT_WORKERS);
 	call_init(ret_call, h);
@@ -299,5 +303,9 @@ davit_status host_close(struct host *h)
 	status = call_run(&c, h->component->close, NULL);
 	call_release(&c);
 	lane_stop(h->lane);
+	if (h->turns.fibers > 0) {
+		fprintf(stderr, "%d fibers of the component have outlived its close\n", h->turns.fibers);
+		return DAVIT_INTERNAL;
+	}
 	return status;
 }

@@ -8,14 +8,18 @@
 #include <davit/plugin.h>
 #include <pthread.h>
 
+#include "service.h"
+
 struct lane;
 
 struct host {
 	struct davit_instance instance; /* must be first */
 	const struct davit_component *component;
 	struct lane *lane; /* NULL: operations run on the thread that calls */
+	struct turns turns; /* of a component with DAVIT_PER_LOOP: one thread at a time */
 	void *self;
 	uint32_t features; /* of this instance, beyond the table's */
+	int silent_ttl;	   /* it does not tell when a value expires */
 	int verbose;	   /* print what the plugin logs */
 	uint64_t logged;   /* atomic */
 };

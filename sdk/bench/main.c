@@ -5,6 +5,7 @@
  */
 #include <dlfcn.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "report.h"
@@ -17,7 +18,7 @@ struct arguments {
 	struct davit_str absent[MANY];
 	size_t nprops, nsecrets, nabsent;
 	const char *open_fails;
-	int rate, threads, verbose, quick, dialogue;
+	int rate, threads, verbose, quick, dialogue, silent_ttl;
 };
 
 static const char usage[] = "usage: davit-bench [options] PLUGIN.so\n"
@@ -26,6 +27,7 @@ static const char usage[] = "usage: davit-bench [options] PLUGIN.so\n"
 			    "  -s NAME[/KEY]=VALUE  a secret that the store has\n"
 			    "  -a NAME              a secret that it has not\n"
 			    "  -f TEXT              opening must fail, and the message contain TEXT\n"
+			    "  -n                   the store does not tell when a value expires\n"
 			    "  -q                   without what has to wait for time to pass\n"
 			    "  -r SECONDS           measure instead, on -j THREADS (8)\n"
 			    "  -i                   do what standard input says instead, see dialogue.c\n"
@@ -55,7 +57,7 @@ static int parse(int argc, char **argv, struct arguments *a)
 	int c, bad = 0;
 
 	a->threads = 8;
-	while ((c = getopt(argc, argv, "t:p:s:a:f:qir:j:v")) != -1) {
+	while ((c = getopt(argc, argv, "t:p:s:a:f:nqir:j:v")) != -1) {
 		switch (c) {
 		case 't': a->type = optarg; break;
 		case 'p': bad |= pair(a->props, &a->nprops, optarg); break;
@@ -66,6 +68,7 @@ static int parse(int argc, char **argv, struct arguments *a)
 			a->absent[a->nabsent++] = davit_str(optarg);
 			break;
 		case 'f': a->open_fails = optarg; break;
+		case 'n': a->silent_ttl = 1; break;
 		case 'q': a->quick = 1; break;
 		case 'i': a->dialogue = 1; break;
 		case 'r': a->rate = (int)strtol(optarg, NULL, 10); break;
@@ -148,10 +151,12 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
+	signal(SIGPIPE, SIG_IGN);
 	component = find(&a);
 	if (component == NULL)
 		return 1;
 	h.verbose = a.verbose;
+	h.silent_ttl = a.silent_ttl;
 	opened = host_open(&h, component, a.props, a.nprops, &c) == 0;
 	if (a.open_fails != NULL)
 		report(!opened && strstr(c.text, a.open_fails) != NULL, &c, "opening fails with its message");

@@ -195,3 +195,8 @@ struct record state_page(const struct call *c)
 			return c->records[i];
 	return none;
 }
+
+int state_etag_invalid(const struct call *c)
+{
+	return c->status == DAVIT_INVALID_ARGUMENT && strcmp(c->reason, "ETAG_INVALID") == 0;
+}

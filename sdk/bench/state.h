@@ -38,6 +38,8 @@ int state_is(struct host *h, const char *key, const void *value, size_t n);
 int state_is_text(struct host *h, const char *key, const char *value);
 /* The ETag of a key; 0: there is none. */
 int state_etag(struct host *h, const char *key, char ret_etag[128]);
+/* The call was refused because its ETag can never be one of this store's. */
+int state_etag_invalid(const struct call *c);
 /* The page record of a call, which may be absent. */
 struct record state_page(const struct call *c);
 #endif
