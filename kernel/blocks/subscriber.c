@@ -207,7 +207,9 @@ static void set_bulk(struct subscriber *s)
 /* Without a batch of its own a component that keeps an order gives one message at a time, as its subscriptions do anyway. */
 static int keeps_order(const struct subscriber *s)
 {
-	return !s->bulk || !(s->o.pubsub->features & DAVIT_PUBSUB_BULK);
+	uint32_t features = s->o.pubsub->features;
+
+	return !s->bulk || !(features & DAVIT_PUBSUB_BULK) || (features & DAVIT_PUBSUB_BULK_SUBSCRIBE_IMMEDIATE);
 }
 
 static struct subscriber *subscriber_new(const struct subscriber_options *o)
@@ -351,7 +353,7 @@ static int pause_component(struct subscriber *s)
 		log_info("pausing subscription on topic " STR_FMT " during graceful shutdown",
 			 STR_ARG(s->o.about->topic));
 		got = call_instance(&scope, p->instance, (davit_op *)(void *)p->ops->pause, NULL);
-		if (got.status != DAVIT_OK)
+		if (got.status != DAVIT_OK && got.status != DAVIT_UNIMPLEMENTED)
 			log_warn("failed to pause subscription on topic " STR_FMT " during graceful shutdown: " STR_FMT,
 				 STR_ARG(s->o.about->topic), STR_ARG(got.message));
 	}

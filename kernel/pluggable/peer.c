@@ -31,7 +31,7 @@ static void free_peer(struct peer *p)
 	mem_free(p);
 }
 
-/* InitRequest and SecretStoreInitRequest are the same on the wire. */
+/* InitRequest, SecretStoreInitRequest and PubSubInitRequest are the same on the wire. */
 static int pack_init(struct peer_job *j, const struct davit_open *in, struct peer_shared *s)
 {
 	Dapr__Proto__Components__V1__InitRequest init = DAPR__PROTO__COMPONENTS__V1__INIT_REQUEST__INIT;
@@ -132,6 +132,17 @@ davit_status peer_close(void *self, struct davit_call *call, const void *none)
 	return DAVIT_OK;
 }
 
+void peer_hold(struct peer *p)
+{
+	p->calls++;
+}
+
+void peer_let_go(struct peer *p)
+{
+	if (--p->calls == 0 && p->closed)
+		free_peer(p);
+}
+
 static void cancel(void *arg)
 {
 	struct peer_job *j = arg;
@@ -151,7 +162,7 @@ davit_status peer_run(void *self, struct davit_call *call, peer_fn *fn, const vo
 	if (j == NULL)
 		return davit_fail(call, DAVIT_EXHAUSTED, NULL, "out of memory");
 	*j = (struct peer_job){ .peer = p, .call = call, .arena = a };
-	p->calls++;
+	peer_hold(p);
 	davit_on_cancel(call, cancel, j);
 	arena_on_oom(a, &oom);
 	if (setjmp(oom)) {
@@ -163,8 +174,7 @@ davit_status peer_run(void *self, struct davit_call *call, peer_fn *fn, const vo
 	}
 	arena_on_oom(a, NULL);
 	davit_on_cancel(call, NULL, NULL);
-	if (--p->calls == 0 && p->closed)
-		free_peer(p);
+	peer_let_go(p);
 	return status;
 }
 

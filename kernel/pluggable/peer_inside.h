@@ -44,6 +44,10 @@ struct peer {
 	char last_text[300];
 };
 
+/* Who uses it beside peer_run(): it stays until as many have let go. */
+void peer_hold(struct peer *p);
+void peer_let_go(struct peer *p);
+
 /* Tells Init if another process listens than the one that was told. 0; -1: *ret_end. Does not jump. */
 int peer_check_in(struct peer_job *j, struct status *ret_end);
 /* One message there and one back. Does not jump. */

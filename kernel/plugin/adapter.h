@@ -13,7 +13,7 @@ struct fiber;
 struct instance;
 
 struct arena *call_arena(struct davit_call *call);	 /* lives as long as the call's records */
-int64_t call_deadline_ns(const struct davit_call *call); /* steady clock; 0: none */
+int64_t call_deadline_ns(const struct davit_call *call); /* steady clock; 0: none, or a long call */
 /* What struct answer shall have as its error, in the call's arena. The operation still fails by davit_fail(). */
 void call_explain(struct davit_call *call, const struct error *e);
 /* 1: this fiber runs the operation of an ordinary call, and is woken when that is cancelled. Any thread. */

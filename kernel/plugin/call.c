@@ -163,7 +163,7 @@ struct arena *call_arena(struct davit_call *head)
 
 int64_t call_deadline_ns(const struct davit_call *head)
 {
-	return ((const struct call *)head)->deadline_ns;
+	return head->host == &host_table ? ((const struct call *)head)->deadline_ns : 0;
 }
 
 void call_explain(struct davit_call *head, const struct error *e)
