@@ -2,6 +2,7 @@
 /*
  * Operations from standard input, one a line, answered with one line each, for tests that need to do something in between:
  *	set KEY VALUE    (JSON)    setb KEY VALUE    (bytes)    get KEY    del KEY    etag KEY ETAG VALUE
+ *	first KEY VALUE    (first-write)    strong KEY VALUE    ttl KEY SECONDS VALUE
  * "ok", "ok VALUE ETAG" or "fail STATUS REASON TEXT".
  */
 #include <stdlib.h>
@@ -49,6 +50,17 @@ void dialogue(struct host *h)
 			state_del(h, &c, key, 0, NULL);
 		} else if (rest != NULL && strncmp(verb, "set", 3) == 0) {
 			struct put p = { key, rest, strlen(rest), verb[3] == 'b' ? 0 : DAVIT_STATE_JSON, NULL, 0 };
+
+			state_put(h, &c, &p);
+		} else if (rest != NULL && (strcmp(verb, "first") == 0 || strcmp(verb, "strong") == 0)) {
+			struct put p = { key, rest, strlen(rest), DAVIT_STATE_JSON, NULL, 0 };
+
+			p.flags |= verb[0] == 'f' ? DAVIT_STATE_FIRST_WRITE : DAVIT_STATE_STRONG;
+			state_put(h, &c, &p);
+		} else if (rest != NULL && strcmp(verb, "ttl") == 0) {
+			word = strsep(&rest, " ");
+			struct put p = { key,  rest ? rest : "",       rest ? strlen(rest) : 0, DAVIT_STATE_JSON,
+					 NULL, strtoll(word, NULL, 10) };
 
 			state_put(h, &c, &p);
 		} else if (rest != NULL && strcmp(verb, "etag") == 0) {

@@ -48,6 +48,19 @@ static void *keep_copy(struct call *c, const void *p, size_t n)
 	return copy;
 }
 
+const char *call_join(struct call *c, const char *a, const char *b)
+{
+	size_t n = strlen(a);
+	char *text = malloc(n + strlen(b) + 1);
+
+	if (text == NULL)
+		abort();
+	memcpy(text, a, n);
+	memcpy(text + n, b, strlen(b) + 1);
+	keep(c, free, text);
+	return text;
+}
+
 static struct davit_str copy_str(struct call *c, struct davit_str s)
 {
 	if (s.p != NULL)
@@ -74,6 +87,11 @@ static void flatten(struct call *c, const void *from, struct record *r)
 	case davit_state_item_kind:
 		r->status = item->status;
 		r->key = item->key;
+		if (c->host->key_prefix != NULL &&
+		    strncmp(r->key.p, c->host->key_prefix, strlen(c->host->key_prefix)) == 0) {
+			r->key.p += strlen(c->host->key_prefix);
+			r->key.n -= strlen(c->host->key_prefix);
+		}
 		r->value = item->value;
 		r->etag = item->etag;
 		r->expires_ms = item->expires_ms;

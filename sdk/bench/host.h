@@ -15,13 +15,14 @@ struct lane;
 struct host {
 	struct davit_instance instance; /* must be first */
 	const struct davit_component *component;
-	struct lane *lane; /* NULL: operations run on the thread that calls */
+	struct lane *lane;  /* NULL: operations run on the thread that calls */
 	struct turns turns; /* of a component with DAVIT_PER_LOOP: one thread at a time */
 	void *self;
-	uint32_t features; /* of this instance, beyond the table's */
-	int silent_ttl;	   /* it does not tell when a value expires */
-	int verbose;	   /* print what the plugin logs */
-	uint64_t logged;   /* atomic */
+	uint32_t features;	/* of this instance, beyond the table's */
+	const char *key_prefix; /* of all keys of state; NULL: none */
+	int silent_ttl;		/* it does not tell when a value expires */
+	int verbose;		/* print what the plugin logs */
+	uint64_t logged;	/* atomic */
 };
 
 /* Any record, flat. The texts are the call's, or the plugin's until the call is released. */
@@ -56,6 +57,7 @@ davit_status host_close(struct host *h);
 
 void call_init(struct call *c, struct host *h);
 void call_release(struct call *c);
+const char *call_join(struct call *c, const char *a, const char *b); /* both in a row, as long as the call */
 /* Runs op(self, call, in) where the component wants it to run and waits for its end. op is any davit_op. */
 davit_status call_run(struct call *c, davit_op *op, const void *in);
 

@@ -17,21 +17,23 @@ struct arguments {
 	struct davit_pair props[MANY], secrets[MANY];
 	struct davit_str absent[MANY];
 	size_t nprops, nsecrets, nabsent;
-	const char *open_fails;
+	const char *open_fails, *key_prefix;
 	int rate, threads, verbose, quick, dialogue, silent_ttl;
 };
 
-static const char usage[] = "usage: davit-bench [options] PLUGIN.so\n"
-			    "  -t TYPE              the component; default: the plugin's first\n"
-			    "  -p NAME=VALUE        a property, as often as needed\n"
-			    "  -s NAME[/KEY]=VALUE  a secret that the store has\n"
-			    "  -a NAME              a secret that it has not\n"
-			    "  -f TEXT              opening must fail, and the message contain TEXT\n"
-			    "  -n                   the store does not tell when a value expires\n"
-			    "  -q                   without what has to wait for time to pass\n"
-			    "  -r SECONDS           measure instead, on -j THREADS (8)\n"
-			    "  -i                   do what standard input says instead, see dialogue.c\n"
-			    "  -v                   show what the plugin logs\n";
+static const char usage[] =
+	"usage: davit-bench [options] PLUGIN.so\n"
+	"  -t TYPE              the component; default: the plugin's first\n"
+	"  -p NAME=VALUE        a property, as often as needed\n"
+	"  -s NAME[/KEY]=VALUE  a secret that the store has\n"
+	"  -a NAME              a secret that it has not\n"
+	"  -f TEXT              opening must fail, and the message contain TEXT\n"
+	"  -k PREFIX            put before every key of state, as a {tag} that keeps them together\n"
+	"  -n                   the store does not tell when a value expires\n"
+	"  -q                   without what has to wait for time to pass\n"
+	"  -r SECONDS           measure instead, on -j THREADS (8)\n"
+	"  -i                   do what standard input says instead, see dialogue.c\n"
+	"  -v                   show what the plugin logs\n";
 
 static int pair(struct davit_pair *list, size_t *n, char *text)
 {
@@ -57,7 +59,7 @@ static int parse(int argc, char **argv, struct arguments *a)
 	int c, bad = 0;
 
 	a->threads = 8;
-	while ((c = getopt(argc, argv, "t:p:s:a:f:nqir:j:v")) != -1) {
+	while ((c = getopt(argc, argv, "t:p:s:a:f:k:nqir:j:v")) != -1) {
 		switch (c) {
 		case 't': a->type = optarg; break;
 		case 'p': bad |= pair(a->props, &a->nprops, optarg); break;
@@ -68,6 +70,7 @@ static int parse(int argc, char **argv, struct arguments *a)
 			a->absent[a->nabsent++] = davit_str(optarg);
 			break;
 		case 'f': a->open_fails = optarg; break;
+		case 'k': a->key_prefix = optarg; break;
 		case 'n': a->silent_ttl = 1; break;
 		case 'q': a->quick = 1; break;
 		case 'i': a->dialogue = 1; break;
@@ -157,6 +160,7 @@ int main(int argc, char **argv)
 		return 1;
 	h.verbose = a.verbose;
 	h.silent_ttl = a.silent_ttl;
+	h.key_prefix = a.key_prefix;
 	opened = host_open(&h, component, a.props, a.nprops, &c) == 0;
 	if (a.open_fails != NULL)
 		report(!opened && strstr(c.text, a.open_fails) != NULL, &c, "opening fails with its message");

@@ -18,29 +18,38 @@ struct davit_bytes state_bytes(const char *text)
 	return b;
 }
 
-static struct davit_state_set set_of(const struct put *p)
+/* The key as the store gets it. Lives as long as the call. */
+static struct davit_str full(struct call *c, const char *key)
+{
+	const char *prefix = c->host->key_prefix;
+
+	return davit_str(prefix == NULL || key == NULL || key[0] == '\0' ? key : call_join(c, prefix, key));
+}
+
+static struct davit_state_set set_of(struct call *c, const struct put *p)
 {
 	struct davit_state_set in = DAVIT_INIT(davit_state_set,
 					       .flags = p->flags | (p->etag ? DAVIT_STATE_HAS_ETAG : 0),
-					       .key = davit_str(p->key), .etag = davit_str(p->etag),
+					       .key = full(c, p->key), .etag = davit_str(p->etag),
 					       .value = { p->value, p->n }, .ttl_s = p->ttl_s);
 
 	return in;
 }
 
-static struct davit_state_key key_of(const char *key, uint32_t flags, const char *etag)
+static struct davit_state_key key_of(struct call *c, const char *key, uint32_t flags, const char *etag)
 {
 	struct davit_state_key in = DAVIT_INIT(davit_state_key, .flags = flags | (etag ? DAVIT_STATE_HAS_ETAG : 0),
-					       .key = davit_str(key), .etag = davit_str(etag));
+					       .key = full(c, key), .etag = davit_str(etag));
 
 	return in;
 }
 
 davit_status state_put(struct host *h, struct call *ret_call, const struct put *p)
 {
-	struct davit_state_set in = set_of(p);
+	struct davit_state_set in;
 
 	call_init(ret_call, h);
+	in = set_of(ret_call, p);
 	return call_run(ret_call, (davit_op *)ops_of(h)->set, &in);
 }
 
@@ -56,17 +65,19 @@ davit_status state_put_text(struct host *h, const char *key, const char *value)
 
 davit_status state_get(struct host *h, struct call *ret_call, const char *key)
 {
-	struct davit_state_key in = key_of(key, 0, NULL);
+	struct davit_state_key in;
 
 	call_init(ret_call, h);
+	in = key_of(ret_call, key, 0, NULL);
 	return call_run(ret_call, (davit_op *)ops_of(h)->get, &in);
 }
 
 davit_status state_del(struct host *h, struct call *ret_call, const char *key, uint32_t flags, const char *etag)
 {
-	struct davit_state_key in = key_of(key, flags, etag);
+	struct davit_state_key in;
 
 	call_init(ret_call, h);
+	in = key_of(ret_call, key, flags, etag);
 	return call_run(ret_call, (davit_op *)ops_of(h)->del, &in);
 }
 
@@ -79,18 +90,18 @@ davit_status state_multi(struct host *h, struct call *ret_call, const struct put
 	struct davit_state_multi in = DAVIT_INIT(davit_state_multi, .ops = list, .nops = n);
 	size_t i;
 
+	call_init(ret_call, h);
 	for (i = 0; i < n; i++) {
 		ops[i] = (struct davit_state_op)DAVIT_INIT(davit_state_op, .set = NULL);
 		if (steps[i].value != NULL) {
-			sets[i] = set_of(&steps[i]);
+			sets[i] = set_of(ret_call, &steps[i]);
 			ops[i].set = &sets[i];
 		} else {
-			dels[i] = key_of(steps[i].key, steps[i].flags, steps[i].etag);
+			dels[i] = key_of(ret_call, steps[i].key, steps[i].flags, steps[i].etag);
 			ops[i].del = &dels[i];
 		}
 		list[i] = &ops[i];
 	}
-	call_init(ret_call, h);
 	return call_run(ret_call, (davit_op *)ops_of(h)->multi, &in);
 }
 
@@ -101,11 +112,11 @@ davit_status state_bulk_get(struct host *h, struct call *ret_call, const char *c
 	struct davit_state_bulk in = DAVIT_INIT(davit_state_bulk, .keys = list, .n = n);
 	size_t i;
 
+	call_init(ret_call, h);
 	for (i = 0; i < n; i++) {
-		in_keys[i] = key_of(keys[i], 0, NULL);
+		in_keys[i] = key_of(ret_call, keys[i], 0, NULL);
 		list[i] = &in_keys[i];
 	}
-	call_init(ret_call, h);
 	return call_run(ret_call, (davit_op *)ops_of(h)->bulk_get, &in);
 }
 
@@ -119,25 +130,25 @@ davit_status state_bulk_write(struct host *h, struct call *ret_call, const struc
 	int saves = steps[0].value != NULL;
 	size_t i;
 
+	call_init(ret_call, h);
 	for (i = 0; i < n; i++) {
-		sets[i] = set_of(&steps[i]);
-		keys[i] = key_of(steps[i].key, steps[i].flags, steps[i].etag);
+		sets[i] = set_of(ret_call, &steps[i]);
+		keys[i] = key_of(ret_call, steps[i].key, steps[i].flags, steps[i].etag);
 		set_list[i] = &sets[i];
 		key_list[i] = &keys[i];
 	}
 	in.sets = saves ? set_list : NULL;
 	in.keys = saves ? NULL : key_list;
-	call_init(ret_call, h);
 	return call_run(ret_call, (davit_op *)(saves ? ops_of(h)->bulk_set : ops_of(h)->bulk_del), &in);
 }
 
 static davit_status run_prefix(struct host *h, struct call *ret_call, davit_op *op, const char *prefix,
 			       const char *token, uint64_t page)
 {
-	struct davit_state_prefix in = DAVIT_INIT(davit_state_prefix, .prefix = davit_str(prefix),
-						  .token = davit_str(token), .page = page);
+	struct davit_state_prefix in = DAVIT_INIT(davit_state_prefix, .token = davit_str(token), .page = page);
 
 	call_init(ret_call, h);
+	in.prefix = full(ret_call, prefix);
 	return call_run(ret_call, op, &in);
 }
 
