@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real servers of Redis as processes: one, a cluster of three, a master with a replica and its sentinels; and certificates."""
+import atexit
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ class Redis:
         self.folder, self.password, self.port, self.tls = str(folder), password, port or free_port(), tls
         os.makedirs(self.folder, exist_ok=True)
         self.process, self.sentinel = None, sentinel
+        atexit.register(self.kill)
         with open(self.path("redis.conf"), "w", encoding="utf-8") as f:
             f.write("bind 127.0.0.1\nprotected-mode no\ndir %s\n" % self.folder)
             if tls:
@@ -79,8 +81,9 @@ class Redis:
         self.process.send_signal(signal.SIGCONT)
 
     def kill(self):
-        self.process.kill()
-        self.process.wait()
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
     def stop(self):
         if self.process.poll() is None:

@@ -43,10 +43,20 @@ def start(tmp_path):
         s.stop()
 
 
+def redis(scratch):
+    from redis_server import Redis
+    return {"redisHost": Redis(scratch / "redis").host}
+
+
+# Those that need a server start it; it ends with this process.
 STORES = {
     "state.in-memory": lambda scratch: {},
     "state.sqlite": lambda scratch: {"connectionString": "file:%s/state.db" % scratch},
+    "state.redis": redis,
 }
+# Dapr's Redis does not tell when a value expires, keeps the time to live of what is saved without one, and has its own words
+# for a query: tests/api/test_redis.py.
+LIKE_OTHERS = [k for k in STORES if k != "state.redis"]
 
 
 def shared(tmp_path_factory, kind, loops):
@@ -56,9 +66,22 @@ def shared(tmp_path_factory, kind, loops):
     return s
 
 
-@pytest.fixture(scope="module", params=[(k, n) for k in STORES for n in LOOPS], ids=lambda p: "%s-%dloops" % p)
+def each(kinds):
+    return {"params": [(k, n) for k in kinds for n in LOOPS], "ids": lambda p: "%s-%dloops" % p}
+
+
+@pytest.fixture(scope="module", **each(STORES))
 def store(request, tmp_path_factory):
     """One sidecar for a file of tests, with one state store named `store`; of each kind, at 1 and at 2 loops."""
+    s = shared(tmp_path_factory, *request.param)
+    s.kind = request.param[0]
+    yield s
+    s.stop()
+
+
+@pytest.fixture(scope="module", **each(LIKE_OTHERS))
+def common(request, tmp_path_factory):
+    """The same, of those kinds that do what most do."""
     s = shared(tmp_path_factory, *request.param)
     s.kind = request.param[0]
     yield s
