@@ -25,8 +25,9 @@ class Redis:
         with open(self.path("redis.conf"), "w", encoding="utf-8") as f:
             f.write("bind 127.0.0.1\nprotected-mode no\ndir %s\n" % self.folder)
             if tls:
-                f.write("port 0\ntls-port %d\ntls-cert-file %s\ntls-key-file %s\ntls-ca-cert-file %s\ntls-auth-clients %s\n"
-                        % (self.port, tls.server[0], tls.server[1], tls.ca, "yes" if tls.ask else "no"))
+                f.write("port 0\ntls-port %d\ntls-ca-cert-file %s\ntls-auth-clients %s\ninclude %s\n"
+                        % (self.port, tls.ca, "yes" if tls.ask else "no", self.path("tls.conf")))
+                self.write_tls(tls.server)
             else:
                 f.write("port %d\n" % self.port)
             if not sentinel:
@@ -40,10 +41,18 @@ class Redis:
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def start(self):
+    def write_tls(self, pair):
+        """The certificate and key that the next start uses."""
+        with open(self.path("tls.conf"), "w", encoding="utf-8") as f:
+            f.write("tls-cert-file %s\ntls-key-file %s\n" % pair)
+
+    def spawn(self):
         with open(self.path("log"), "ab") as log:
             self.process = subprocess.Popen(["redis-server", self.path("redis.conf")] + (["--sentinel"] if self.sentinel else []),
                                             stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def start(self):
+        self.spawn()
         self.await_answer("ping", "PONG")
         return self
 
@@ -64,6 +73,20 @@ class Redis:
                            timeout=20)
         assert not check or p.returncode == 0, p.stdout
         return p.stdout.decode(errors="replace") if text else p.stdout
+
+    def session(self, *lines):
+        """Several commands over one connection."""
+        command = ["redis-cli", "-p", str(self.port)]
+        if self.tls:
+            command += ["--tls", "--cacert", self.tls.ca, "--cert", self.tls.client[0], "--key", self.tls.client[1]]
+        env = dict(os.environ, LD_PRELOAD="", **({"REDISCLI_AUTH": self.password} if self.password else {}))
+        p = subprocess.run(command, input="\n".join(lines) + "\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
+                           check=True, text=True, timeout=20)
+        assert "ERR" not in p.stdout and "NOAUTH" not in p.stdout, p.stdout
+
+    def clients(self):
+        """How many connections there are besides the one that asks."""
+        return len([line for line in self.cli("client", "list").split("\n") if line and "cmd=client" not in line])
 
     def hash(self, key):
         """{field: value} of what lies at a key."""
