@@ -13,6 +13,7 @@ import time
 import grpc
 import pytest
 
+import subscriber
 from sidecar import COMPARE, LOOPS, SLOW, component, details, quote, refused, api_v1
 
 PEER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data/pluggable_peer.py")
@@ -513,3 +514,97 @@ def test_the_sidecar_ends_while_the_component_is_asked(begin, peer):
     s.stop()
     assert time.monotonic() - began < 8 * SLOW
     c.close()
+
+
+# -- brokers
+
+@pytest.fixture
+def broker(begin, peer):
+    """broker(*resources, features=…) -> (sidecar, peer, application)."""
+    apps = []
+
+    def go(*resources, features=(), loops=None):
+        p = peer("queue", services=["pubsub"], features=list(features))
+        apps.append(subscriber.HttpApp())
+        s = begin(component("bus", "pubsub.queue", {"a": "b"}), *resources, flags={"app-port": apps[-1].port}, loops=loops)
+        return s, p, apps[-1]
+
+    yield go
+    for app in apps:
+        app.stop()
+
+
+def publish(s, topic, body="x"):
+    r = s.post("/v1.0/publish/bus/" + topic, body, headers={"Content-Type": "text/plain"})
+    assert r.status == 204, r
+
+
+def noted(p, line):
+    assert line in p.calls(), p.calls()
+
+
+@pytest.mark.parametrize("loops", LOOPS)
+def test_events_go_through_a_broker_of_another_process(broker, loops):
+    s, p, app = broker(subscriber.subscription("s", "t", route="/in", metadata={"k": "v"}), features=["MESSAGE_TTL"], loops=loops)
+    assert s.get("/v1.0/metadata").json["components"][0]["capabilities"] == ["MESSAGE_TTL"]
+    for i in range(20):
+        publish(s, "t", str(i))
+    assert [app.receive().json["data"] for _ in range(20)] == [str(i) for i in range(20)]
+    eventually(lambda: noted(p, "ack 20"))
+    noted(p, 'pull t {"k": "v"}')
+    assert [c for c in p.inits() if "bus" in c] == ['Init bus {"a": "b", "consumerID": "testapp"}']
+
+
+def test_what_the_application_refuses_is_refused(broker):
+    s, p, app = broker(subscriber.subscription("s", "t", route="/in"))
+    app.answer("/in", (500, b""), (404, b""))
+    publish(s, "t")
+    first, second = app.receive(), app.receive()
+    assert first.body == second.body
+    eventually(lambda: noted(p, "nack 1"))
+    eventually(lambda: noted(p, "ack 1"))
+
+
+def test_many_at_once_to_a_broker_that_takes_them(broker):
+    s, _, app = broker(subscriber.subscription("s", "t", route="/in"), features=["BULK_PUBSUB"])
+    entries = [{"entryId": str(i), "event": e, "contentType": "text/plain"} for i, e in enumerate(["one", "fail", "two"])]
+    r = s.post("/v1.0/publish/bulk/bus/t", entries, headers={"Content-Type": "application/json"})
+    assert r.status == 500
+    assert r.json["failedEntries"] == [{"entryId": "1", "error": "as it was asked for"}]
+    assert [app.receive().json["data"] for _ in range(2)] == ["one", "two"]
+
+
+def test_a_broker_that_comes_back_is_subscribed_to_again(broker):
+    s, p, app = broker(subscriber.subscription("s", "t", route="/in"))
+    publish(s, "t", "before")
+    assert app.receive().json["data"] == "before"
+    p.kill()
+    s.wait_log("was ended by its component")
+    p.start()
+    s.wait_log("Successfully started subscription after retry")
+    publish(s, "t", "after")
+    assert app.receive().json["data"] == "after"
+
+
+def test_at_the_end_what_is_not_taken_is_not_refused(broker):
+    s, p, app = broker(subscriber.subscription("s", "t", route="/in"))
+    app.hold()
+    for _ in range(5):
+        publish(s, "t")
+    app.receive()
+    threading.Timer(0.5, app.let_go).start()
+    s.stop()
+    assert "ack 1" in p.calls()
+    assert not [c for c in p.calls() if c.startswith("nack")]
+    assert [c for c in p.calls() if c.startswith("Pause")]
+    eventually(lambda: noted(p, "end t"))
+
+
+def test_an_application_that_is_slow_holds_the_broker_up(broker):
+    s, p, app = broker(subscriber.subscription("s", "t", route="/in"))
+    app.hold()
+    for i in range(500):
+        publish(s, "t", str(i))
+    app.receive()
+    app.let_go()
+    assert [app.receive().json["data"] for _ in range(499)] == [str(i) for i in range(1, 500)]

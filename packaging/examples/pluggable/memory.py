@@ -236,13 +236,13 @@ class SecretStore:
         return message("BulkGetSecretResponse")(data=all_)
 
 
-def serve(path, state, secrets, interceptors=()):
-    """A server that listens at the socket; what another run left there is removed first."""
+def serve(path, state, secrets, interceptors=(), more=()):
+    """A server that listens at the socket; what another run left there is removed first. more: further services by name."""
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(16), interceptors=interceptors)
     names = [reflection.SERVICE_NAME]
     for service, implementation in (("StateStore", state), ("TransactionalStateStore", state),
                                     ("QueriableStateStore", state), ("TransactionalStoreMultiMaxSize", state),
-                                    ("SecretStore", secrets)):
+                                    ("SecretStore", secrets), *dict(more).items()):
         if implementation is not None:
             server.add_generic_rpc_handlers([handler(service, implementation)])
             names.append(PACKAGE + service)

@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROTO = os.environ.get("DAPR_PROTO", os.path.join(HERE, "../../../kernel/proto"))
-FILES = ["dapr/proto/components/v1/%s.proto" % name for name in ("common", "secretstore", "state")]
+FILES = ["dapr/proto/components/v1/%s.proto" % name for name in ("common", "pubsub", "secretstore", "state")]
 PACKAGE = "dapr.proto.components.v1."
 
 
@@ -40,11 +40,12 @@ def message(name):
 
 def handler(service, implementation):
     """A generic handler: each method of the service is the implementation's method of the same name in small letters, with
-    underscores; fn(request, context) -> response."""
+    underscores; fn(request, context) -> response, of a stream fn(requests, context) -> an iterator of responses."""
     methods = {}
     for m in POOL.FindServiceByName(PACKAGE + service).methods:
         name = "".join("_" + c.lower() if c.isupper() else c for c in m.name).lstrip("_")
-        methods[m.name] = grpc.unary_unary_rpc_method_handler(
+        kind = grpc.stream_stream_rpc_method_handler if m.client_streaming else grpc.unary_unary_rpc_method_handler
+        methods[m.name] = kind(
             getattr(implementation, name),
             request_deserializer=message_factory.GetMessageClass(m.input_type).FromString,
             response_serializer=message_factory.GetMessageClass(m.output_type).SerializeToString)
