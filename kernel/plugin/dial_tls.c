@@ -36,6 +36,7 @@ static void make_context(uv_work_t *r)
 	};
 
 	m->context = tls_context_new(&o, m->why, sizeof(m->why));
+	tls_thread_done();
 }
 
 static void context_made(uv_work_t *r, int status)

@@ -222,6 +222,11 @@ int tls_context_any_name(const struct tls_context *c)
 	return c->any_name;
 }
 
+void tls_thread_done(void)
+{
+	OPENSSL_thread_stop();
+}
+
 void *tls_context_handle(const struct tls_context *c)
 {
 	return c->ssl;

@@ -305,6 +305,8 @@ int host_open(struct host *h, const struct davit_component *c, const struct davi
 	call_init(ret_call, h);
 	if (call_run(ret_call, (davit_op *)c->open, &in) != DAVIT_OK) {
 		lane_stop(h->lane);
+		if (turns_left(&h->turns) > 0)
+			fprintf(stderr, "fibers of the component have outlived its failed open\n");
 		return -1;
 	}
 	h->self = ret_call->opened;
@@ -321,8 +323,8 @@ davit_status host_close(struct host *h)
 	status = call_run(&c, h->component->close, NULL);
 	call_release(&c);
 	lane_stop(h->lane);
-	if (h->turns.fibers > 0) {
-		fprintf(stderr, "%d fibers of the component have outlived its close\n", h->turns.fibers);
+	if (turns_left(&h->turns) > 0) {
+		fprintf(stderr, "fibers of the component have outlived its close\n");
 		return DAVIT_INTERNAL;
 	}
 	return status;

@@ -6,6 +6,7 @@
 #include <davit/resolve.h>
 #include <davit/sleep.h>
 #include <davit/watch.h>
+#include <openssl/crypto.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -41,6 +42,16 @@ void turns_give(struct turns *t)
 {
 	if (t->used)
 		pthread_mutex_unlock(&t->lock);
+}
+
+int turns_left(struct turns *t)
+{
+	int i;
+
+	/* A fiber may just be on its last step. */
+	for (i = 0; i < 1000 && __atomic_load_n(&t->fibers, __ATOMIC_SEQ_CST) > 0; i++)
+		usleep(1000);
+	return __atomic_load_n(&t->fibers, __ATOMIC_SEQ_CST);
 }
 
 static struct turns *turns_of(struct davit_instance *instance)
@@ -133,10 +144,11 @@ static void *fiber_main(void *arg)
 	fiber_here(s.instance);
 	turns_take(t);
 	s.fn(s.arg);
-	__atomic_fetch_sub(&t->fibers, 1, __ATOMIC_SEQ_CST);
+	OPENSSL_thread_stop(); /* the process may end before this thread has */
 	turns_give(t);
 	close(self.poke);
 	pthread_cond_destroy(&self.wake);
+	__atomic_fetch_sub(&t->fibers, 1, __ATOMIC_SEQ_CST);
 	return NULL;
 }
 

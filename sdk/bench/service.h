@@ -19,6 +19,7 @@ struct turns {
 void turns_init(struct turns *t, int used);
 void turns_take(struct turns *t);
 void turns_give(struct turns *t);
+int turns_left(struct turns *t); /* fibers that do not end */
 
 const void *service_find(const char *name);
 
