@@ -141,7 +141,7 @@ int connection_ask(struct connection *c, const char *question, char *ret_text, s
 /* A change of the journal's mode is refused at once while others are in the file, the busy handler unasked. */
 static int set_journal(struct connection *c)
 {
-	const char *mode = c->options->memory ? "memory" : c->options->wal ? "wal" : "delete";
+	const char *mode = c->options->file.memory ? "memory" : c->options->wal ? "wal" : "delete";
 	char sql[64], got[16];
 	int rc, tries = 0;
 
@@ -162,15 +162,15 @@ static int set_up(struct connection *c, int writer)
 	sqlite3_busy_handler(c->db, wait_a_little, c);
 	sqlite3_progress_handler(c->db, PROGRESS, give_up, c);
 	connection_limit(c, INT64_MAX);
-	if (writer && !c->options->read_only) {
+	if (writer && !c->options->file.read_only) {
 		rc = set_journal(c);
 		if (rc != SQLITE_OK)
 			return rc;
 	}
 	/* What is acknowledged is on the disk; a file of megabytes left by one burst need not stay that large. */
 	rc = connection_exec(c, "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216");
-	for (i = 0; i < c->options->npragmas && rc == SQLITE_OK; i++) {
-		snprintf(sql, sizeof(sql), "PRAGMA %s", c->options->pragmas[i]);
+	for (i = 0; i < c->options->file.npragmas && rc == SQLITE_OK; i++) {
+		snprintf(sql, sizeof(sql), "PRAGMA %s", c->options->file.pragmas[i]);
 		rc = connection_exec(c, sql);
 	}
 	return rc;
@@ -186,13 +186,13 @@ struct connection *connection_open(const struct options *o, int writer, struct f
 		return NULL;
 	}
 	c->options = o;
-	rc = sqlite3_open_v2(o->uri, &c->db,
+	rc = sqlite3_open_v2(o->file.uri, &c->db,
 			     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
 	if (rc == SQLITE_OK)
 		rc = set_up(c, writer);
 	if (rc == SQLITE_OK)
 		return c;
-	fault_sqlite(ret_fault, rc, c->db, o->shown);
+	fault_sqlite(ret_fault, rc, c->db, o->file.shown);
 	connection_close(c);
 	return NULL;
 }
@@ -214,7 +214,7 @@ sqlite3_stmt *connection_statement(struct connection *c, enum statement which, i
 	char sql[SQL_MAX];
 
 	if (c->statements[which] == NULL) {
-		spell(c->options, which == STATEMENT_BEGIN && c->options->exclusive ? "BEGIN EXCLUSIVE" : texts[which],
+		spell(c->options, which == STATEMENT_BEGIN && c->options->file.exclusive ? "BEGIN EXCLUSIVE" : texts[which],
 		      sql);
 		*ret_rc = sqlite3_prepare_v3(c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &c->statements[which], NULL);
 		if (*ret_rc != SQLITE_OK)

@@ -34,7 +34,7 @@ static int apply(struct store *s, struct request *r)
 	if (rc != SQLITE_OK) {
 		if (!connection_survives(c, rc))
 			return rc;
-		fault_sqlite(&r->fault, rc, c->db, s->options.shown);
+		fault_sqlite(&r->fault, rc, c->db, s->options.file.shown);
 	}
 	if (!r->many)
 		return SQLITE_OK;
@@ -56,7 +56,7 @@ static int write_together(struct store *s, struct request *list, struct fault *r
 		rc = connection_run(c, STATEMENT_COMMIT);
 	if (rc == SQLITE_OK)
 		return SQLITE_OK;
-	fault_sqlite(ret_fault, rc, c->db, s->options.shown);
+	fault_sqlite(ret_fault, rc, c->db, s->options.file.shown);
 	if (!sqlite3_get_autocommit(c->db))
 		connection_run(c, STATEMENT_ROLLBACK);
 	return rc;
@@ -179,7 +179,7 @@ davit_status queue_submit(struct store *s, struct request *r)
 	if (s->queued >= QUEUE_LIMIT) {
 		pthread_mutex_unlock(&s->queue_lock);
 		fault_set(&r->fault, DAVIT_EXHAUSTED, NULL, "%s: %d requests already wait to be written",
-			  s->options.shown, QUEUE_LIMIT);
+			  s->options.file.shown, QUEUE_LIMIT);
 		r->finished = 1;
 		return r->call != NULL ? fault_tell(&r->fault, r->call) : r->fault.status;
 	}

@@ -10,7 +10,7 @@ struct connection *reader_take(struct store *s, struct davit_call *call, struct 
 	struct connection *c = NULL;
 	int open = 0;
 
-	if (s->options.memory) { /* a second connection would meet the first one's locks on tables, not wait for them */
+	if (s->options.file.memory) { /* a second connection would meet the first one's locks on tables, not wait for them */
 		pthread_mutex_lock(&s->turn);
 		connection_limit(s->writer, davit_remaining_ms(call));
 		return s->writer;
@@ -143,7 +143,7 @@ static davit_status leave(struct store *s, struct connection *c, struct davit_ca
 	struct fault f;
 
 	if (rc != SQLITE_OK) {
-		fault_sqlite(&f, rc, c->db, s->options.shown);
+		fault_sqlite(&f, rc, c->db, s->options.file.shown);
 		status = fault_tell(&f, call);
 	}
 	reader_give(s, c);
@@ -199,7 +199,7 @@ davit_status read_bulk(void *self, struct davit_call *call, const struct davit_s
 			status = emit_trouble(call, in->keys[i]->key, status);
 	}
 	if (rc != SQLITE_OK) {
-		fault_sqlite(&f, rc, c->db, ((struct store *)self)->options.shown);
+		fault_sqlite(&f, rc, c->db, ((struct store *)self)->options.file.shown);
 		status = fault_tell(&f, call);
 	}
 	if (!sqlite3_get_autocommit(c->db))

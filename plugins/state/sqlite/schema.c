@@ -29,13 +29,13 @@ static int level(struct connection *c, struct fault *ret_fault)
 	if (rc == SQLITE_OK && text[0] != '\0')
 		rc = connection_ask(c, "SELECT value FROM \"%M\" WHERE key = 'migrations'", text, sizeof(text));
 	if (rc != SQLITE_OK) {
-		fault_sqlite(ret_fault, rc, c->db, c->options->shown);
+		fault_sqlite(ret_fault, rc, c->db, c->options->file.shown);
 		return -1;
 	}
 	n = strtol(text, &end, 10);
 	if (*end != '\0' || n < 0 || n > 1000000) {
 		fault_set(ret_fault, DAVIT_FAILED_PRECONDITION, NULL,
-			  "%s: invalid migration level found in metadata table: %s", c->options->shown, text);
+			  "%s: invalid migration level found in metadata table: %s", c->options->file.shown, text);
 		return -1;
 	}
 	return (int)n;
@@ -83,7 +83,7 @@ int schema_bring(struct connection *c, int *ret_made, struct fault *ret_fault)
 		return 0;
 	}
 failed:
-	fault_sqlite(ret_fault, rc, c->db, c->options->shown);
+	fault_sqlite(ret_fault, rc, c->db, c->options->file.shown);
 	if (!sqlite3_get_autocommit(c->db))
 		connection_exec(c, "ROLLBACK");
 	return -1;

@@ -53,9 +53,9 @@ static int check_table(struct store *s, struct fault *ret_fault)
 		if ((rc & 0xff) == SQLITE_ERROR)
 			fault_set(ret_fault, DAVIT_FAILED_PRECONDITION, NULL,
 				  "%s: the table '%s' is not a state table (%s): set tableName to another name",
-				  s->options.shown, s->options.table, sqlite3_errmsg(s->writer->db));
+				  s->options.file.shown, s->options.table, sqlite3_errmsg(s->writer->db));
 		else
-			fault_sqlite(ret_fault, rc, s->writer->db, s->options.shown);
+			fault_sqlite(ret_fault, rc, s->writer->db, s->options.file.shown);
 		return -1;
 	}
 	return 0;
@@ -71,7 +71,7 @@ static int set_up(struct store *s, const struct davit_open *in, struct fault *re
 	}
 	if (options_read(in, &s->options, ret_fault) < 0)
 		return -1;
-	if (s->options.odd_txlock)
+	if (s->options.file.odd_txlock)
 		davit_log(s->instance, DAVIT_LOG_WARN,
 			  "Database connection is being created with a _txlock different from the recommended value "
 			  "'immediate'");

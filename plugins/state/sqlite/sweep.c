@@ -95,7 +95,7 @@ int sweep_start(struct store *s)
 {
 	sigset_t all, before;
 
-	if (s->options.cleanup_ms <= 0 || s->options.read_only)
+	if (s->options.cleanup_ms <= 0 || s->options.file.read_only)
 		return 0;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the kernel's */

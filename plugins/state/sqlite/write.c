@@ -145,7 +145,7 @@ static int apply_bulk(struct connection *c, struct request *r)
 		if (rc != SQLITE_OK) {
 			if (!connection_survives(c, rc))
 				return rc;
-			fault_sqlite(&r->fault, rc, c->db, c->options->shown);
+			fault_sqlite(&r->fault, rc, c->db, c->options->file.shown);
 		}
 		if (r->fault.status != DAVIT_OK &&
 		    (worst.status == DAVIT_OK || (worst.reason != NULL && r->fault.reason == NULL)))

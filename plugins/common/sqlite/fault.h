@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Why something failed, kept until the call that it belongs to can be told. */
-#ifndef FAULT_H
-#define FAULT_H
+#ifndef SQLITE_FAULT_H
+#define SQLITE_FAULT_H
 #include <davit/plugin.h>
 #include <sqlite3.h>
 
 struct fault {
 	davit_status status;
-	const char *reason; /* a word of davit/state.h, or NULL */
+	const char *reason; /* a word of the block's header, or NULL */
 	char text[512];
 };
 
