@@ -8,6 +8,10 @@ same library with nothing behind it. Then start to ready, and memory when idle.
 The load comes from wrk (HTTP/1.1, 32 connections) and h2load (gRPC, 8 connections of 32 streams). What a component did is
 checked against its own counter, so that errors do not count. DAPRD puts the same load on Dapr's sidecar. Figures of one
 machine: compare rows of a run, not runs.
+
+State in Redis is requests per second of wall time, since three processes share the machine: through the sidecar beside
+redis-benchmark alone with as many connections and no pipelining. Its "save" is the plain command that changes a hash, where
+ours is a script that looks at versions as well.
 """
 import http.client
 import json
@@ -77,9 +81,10 @@ def memory(pid):
 
 
 class Sidecar:
-    def __init__(self, program, folder, kind="state.in-memory", loops=None):
+    def __init__(self, program, folder, kind="state.in-memory", loops=None, backend=0):
         os.makedirs(folder + "/resources")
-        metadata = '{name: connectionString, value: "file:%s/state.db"}' % folder if kind == "state.sqlite" else ""
+        metadata = {"state.sqlite": '{name: connectionString, value: "file:%s/state.db"}' % folder,
+                    "state.redis": '{name: redisHost, value: "127.0.0.1:%s"}' % backend}.get(kind, "")
         with open(folder + "/resources/store.yaml", "w", encoding="utf-8") as f:
             f.write(COMPONENT % (kind, metadata))
         self.http, self.grpc, self.metrics = free_port(), free_port(), free_port()
@@ -135,6 +140,32 @@ class Bare:
         self.process = subprocess.Popen([BUILD + "/tests/" + name, "0", answer], stdout=subprocess.PIPE, text=True)
         self.http = self.grpc = int(self.process.stdout.readline().split()[1])
         self.pid = self.process.pid
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+class RedisServer:
+    """A bound as well as a backend: redis-benchmark asks it what the sidecar would."""
+
+    COMMANDS = {"get": ["hgetall", "bench||key"], "save": ["hset", "bench||key", "data", VALUE, "version", "1"]}
+
+    def __init__(self, folder):
+        self.port = free_port()
+        self.process = subprocess.Popen(["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", folder],
+                                        stdout=subprocess.DEVNULL)
+        end = time.monotonic() + 10
+        while subprocess.run(["redis-cli", "-p", str(self.port), "ping"], capture_output=True, check=False).stdout != b"PONG\n":
+            if time.monotonic() > end:
+                sys.exit("bench: redis-server does not answer")
+            time.sleep(0.05)
+
+    def benchmark(self, operation, n):
+        """Requests per second of n."""
+        out = subprocess.run(["redis-benchmark", "-p", str(self.port), "-c", "32", "-n", str(n), "--csv", *self.COMMANDS[operation]],
+                             capture_output=True, text=True, check=True).stdout
+        return float(re.findall(r'"([\d.]+)"', out)[-1] if "rps" not in out else out.splitlines()[-1].split('","')[1])
 
     def stop(self):
         self.process.terminate()
@@ -225,6 +256,28 @@ def loads(programs, scratch, results):
                           flush=True)
 
 
+def redis(programs, scratch, results):
+    print("\n%-24s %14s %14s" % ("requests per second", "", "of the bound"))
+    server = RedisServer(scratch)
+    try:
+        for operation in ("get", "save"):
+            limit = server.benchmark(operation, server.benchmark(operation, 20000) * SECONDS // 1)
+            print("%-24s %14.0f %14s" % ("redis-benchmark, " + operation, limit, "1.00"), flush=True)
+            for name, program in programs:
+                folder = tempfile.mkdtemp(dir=scratch)
+                s = Sidecar(program, folder + "/s", "state.redis", backend=server.port)
+                if s.ask("POST", "/v1.0/state/store", '[{"key":"key","value":%s}]' % VALUE) != 204:
+                    sys.exit("bench: state.redis does not save")
+                per_cpu, per_second = measure(s, "HTTP", operation, scratch)
+                s.stop()
+                shutil.rmtree(folder)
+                results.append({"program": name, "wire": "HTTP", "operation": operation, "store": "state.redis",
+                                "per_cpu_second": per_cpu, "per_second": per_second, "bound_per_second": limit})
+                print("%-24s %14.0f %14.2f" % ("  redis %s, %s" % (operation, name), per_second, per_second / limit), flush=True)
+    finally:
+        server.stop()
+
+
 def idle(programs, scratch, results):
     print("\n%-24s %14s %14s %14s" % ("start and idle", "ready ms", "resident MB", "private MB"))
     for name, program in programs:
@@ -244,14 +297,16 @@ def idle(programs, scratch, results):
 
 
 def main():
-    for tool in ("wrk", "h2load"):
+    for tool in ("wrk", "h2load", "redis-server", "redis-benchmark", "redis-cli"):
         if shutil.which(tool) is None:
             sys.exit("bench: %s is missing (make bench installs it)" % tool)
     programs = [("davitd", BUILD + "/bin/davitd")] + ([("daprd", DAPRD)] if DAPRD else [])
     results = []
     with tempfile.TemporaryDirectory(prefix="davit-bench-") as scratch:
-        if ONLY != "idle":
+        if ONLY not in ("idle", "redis"):
             loads(programs, scratch, results)
+        if ONLY in ("", "redis"):
+            redis(programs, scratch, results)
         if ONLY in ("", "idle"):
             idle(programs, scratch, results)
     with open(BUILD + "/bench.json", "w", encoding="utf-8") as f:

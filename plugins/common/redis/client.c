@@ -149,13 +149,13 @@ static davit_status send(struct redis_client *c, struct redis_node *n, struct re
 	return status;
 }
 
-static struct redis_request *make(const struct redis_command *command)
+static struct redis_request *make(const struct redis_client *c, const struct redis_command *command)
 {
 	struct redis_request *r = redis_request_new(command->argc, command->argv, command->lengths);
 
 	if (r == NULL)
 		return NULL;
-	r->slot = command->key.p ? (uint16_t)redis_slot(command->key) : REDIS_SLOTS;
+	r->slot = c->slots != NULL && command->key.p != NULL ? (uint16_t)redis_slot(command->key) : REDIS_SLOTS;
 	r->read = command->read != 0;
 	r->once = command->once != 0;
 	r->strong = command->strong != 0;
@@ -165,7 +165,7 @@ static struct redis_request *make(const struct redis_command *command)
 struct redis_request *redis_begin(struct redis_client *c, const struct redis_command *command, davit_status *ret_status,
 				  char why[REDIS_WHY])
 {
-	struct redis_request *r = make(command);
+	struct redis_request *r = make(c, command);
 
 	if (r == NULL) {
 		snprintf(why, REDIS_WHY, "no memory left");
@@ -309,7 +309,7 @@ davit_status redis_do_node(struct redis_client *c, struct davit_call *call, size
 			   const struct redis_command *command, struct redis_request **ret_request,
 			   const redisReply **ret_reply, char why[REDIS_WHY])
 {
-	struct redis_request *r = make(command);
+	struct redis_request *r = make(c, command);
 	davit_status status;
 
 	if (r == NULL) {

@@ -119,11 +119,18 @@ void words_add(struct words *w, const char *text)
 
 int script_words(struct words *w, struct davit_call *call, size_t nkeys, size_t nargs)
 {
-	char *number = davit_alloc(call, 24);
+	const char *number = "1";
+	char *counted;
 
-	if (number == NULL || words_init(w, call, 3 + nkeys + nargs) < 0)
+	if (words_init(w, call, 3 + nkeys + nargs) < 0)
 		return -1;
-	snprintf(number, 24, "%zu", nkeys);
+	if (nkeys != 1) {
+		counted = davit_alloc(call, 24);
+		if (counted == NULL)
+			return -1;
+		snprintf(counted, 24, "%zu", nkeys);
+		number = counted;
+	}
 	words_add(w, "EVALSHA");
 	words_add(w, "");
 	words_add(w, number);

@@ -11,7 +11,7 @@ int version_of(uint32_t flags, struct davit_str etag, struct version *ret_versio
 	char *end;
 	long long v;
 
-	snprintf(ret_version->text, sizeof(ret_version->text), "0");
+	memcpy(ret_version->text, "0", 2);
 	if (!(flags & DAVIT_STATE_HAS_ETAG) || etag.n == 0)
 		return 0;
 	if (etag.n > 20 || strspn(etag.p, "+-0123456789") != etag.n)
