@@ -10,7 +10,7 @@
 #define ALIGN 16u
 #define FIRST_CHUNK 4096u  /* holds a small call whole */
 #define LARGEST_CHUNK 65536u
-#define CACHED 64	   /* first chunks that a thread keeps for its next calls */
+#define CACHED 256	   /* first chunks that a thread keeps for its next calls */
 
 struct chunk {
 	struct chunk *next;
@@ -123,7 +123,7 @@ jmp_buf *arena_on_oom(struct arena *a, jmp_buf *where)
 }
 
 /* A new chunk for n bytes. What does not fit a chunk of the present size gets one alone, behind the current. */
-static void *alloc_slow(struct arena *a, size_t n)
+static void *add_chunk(struct arena *a, size_t n)
 {
 	size_t head = round_up(sizeof(struct chunk)), size = a->next_chunk;
 	int alone = n > size / 4;
@@ -150,16 +150,21 @@ static void *alloc_slow(struct arena *a, size_t n)
 	return (char *)c + head;
 }
 
+static __attribute__((noinline)) void *alloc_slow(struct arena *a, size_t n)
+{
+	if (n == 0)
+		return arena_try(a, 1);
+	return n > SIZE_MAX / 2 ? NULL : add_chunk(a, round_up(n)); /* rounding more up would wrap */
+}
+
 void *arena_try(struct arena *a, size_t n)
 {
 	void *p = a->at;
 
-	if (n > SIZE_MAX / 2) /* rounding it up would wrap */
-		return NULL;
-	n = round_up(n ? n : 1);
-	if (n > (size_t)(a->end - a->at))
+	/* at and end are multiples of ALIGN; 0 wraps, and is as slow as what does not fit */
+	if (n - 1 >= (size_t)(a->end - a->at))
 		return alloc_slow(a, n);
-	a->at += n;
+	a->at += round_up(n);
 	return p;
 }
 

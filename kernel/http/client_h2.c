@@ -219,32 +219,6 @@ static void came(void *h2, const char *p, ssize_t n)
 	client_h2_flush(h);
 }
 
-static void *take_memory(size_t n, void *user)
-{
-	(void)user;
-	return mem_alloc(n);
-}
-
-static void *take_zeroed(size_t n, size_t size, void *user)
-{
-	(void)user;
-	return size > 0 && n > SIZE_MAX / size ? NULL : mem_zalloc(n * size);
-}
-
-static void *resize_memory(void *p, size_t n, void *user)
-{
-	(void)user;
-	return mem_resize(p, n);
-}
-
-static void give_memory(void *p, void *user)
-{
-	(void)user;
-	mem_free(p);
-}
-
-static nghttp2_mem memory = { NULL, take_memory, give_memory, take_zeroed, resize_memory };
-
 static int open_session(struct client_h2 *h)
 {
 	const struct http_client_options *o = &h->client->o;
@@ -262,7 +236,7 @@ static int open_session(struct client_h2 *h)
 	if (rc == 0) {
 		nghttp2_option_set_no_auto_window_update(option, 1);
 		nghttp2_option_set_no_closed_streams(option, 1);
-		rc = nghttp2_session_client_new3(&h->session, callbacks, h, option, &memory);
+		rc = nghttp2_session_client_new3(&h->session, callbacks, h, option, &h2_memory);
 	}
 	nghttp2_session_callbacks_del(callbacks);
 	nghttp2_option_del(option);

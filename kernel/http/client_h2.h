@@ -5,6 +5,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "http/client_inside.h"
+#include "http/h2_memory.h"
 
 struct client_h2 {
 	struct client_link *link;

@@ -31,11 +31,24 @@ int h1_is_token(struct str s)
 	return s.n > 0;
 }
 
+/* Whether all of eight bytes may stand in a value, TAB left aside: none below ' ', none 0x7f. */
+static int eight_plain(const char *p)
+{
+	const uint64_t each = 0x0101010101010101u;
+	uint64_t word, del;
+
+	memcpy(&word, p, sizeof(word));
+	del = word ^ each * 0x7f;
+	return ((((word - each * ' ') & ~word) | ((del - each) & ~del)) & each * 0x80) == 0;
+}
+
 int h1_is_value(struct str s)
 {
-	size_t i;
+	size_t i = 0;
 
-	for (i = 0; i < s.n; i++)
+	while (i + 8 <= s.n && eight_plain(s.p + i))
+		i += 8;
+	for (; i < s.n; i++)
 		if (((unsigned char)s.p[i] < ' ' && s.p[i] != '\t') || s.p[i] == 0x7f)
 			return 0;
 	return 1;

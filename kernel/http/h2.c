@@ -8,34 +8,6 @@
 #define GOODBYE_WAIT 1000 /* ms between the two GOAWAYs, if the client does not answer the PING between them */
 #define GOODBYE_PING "goodbye!"
 
-/* Memory for nghttp2. */
-
-static void *h2_malloc(size_t n, void *user)
-{
-	(void)user;
-	return mem_alloc(n);
-}
-
-static void h2_free(void *p, void *user)
-{
-	(void)user;
-	mem_free(p);
-}
-
-static void *h2_calloc(size_t n, size_t size, void *user)
-{
-	(void)user;
-	return size != 0 && n > SIZE_MAX / size ? NULL : mem_zalloc(n * size);
-}
-
-static void *h2_realloc(void *p, size_t n, void *user)
-{
-	(void)user;
-	return mem_resize(p, n);
-}
-
-static nghttp2_mem memory = { NULL, h2_malloc, h2_free, h2_calloc, h2_realloc };
-
 /* Queues of body pieces. */
 
 int h2_queue_add(struct h2_call *m, struct h2_queue *q, const char *p, size_t n)
@@ -95,6 +67,8 @@ void h2_call_end(struct h2_call *m)
 	if (m->next != NULL)
 		m->next->link = m->link;
 	h->ncalls--;
+	if (h->heading == m)
+		h->heading = NULL;
 	h2_piece_free(m->lent);
 	h2_queue_drop(&m->in);
 	h2_queue_drop(&m->out);
@@ -203,16 +177,21 @@ static void input(struct connection *c)
 	ssize_t used = 0;
 	size_t n;
 
-	while (data.n > 0 && used >= 0) {
+	while (data.n > 0 && used >= 0 && h->session != NULL) {
 		if (h2_frames_next(h, data, &n) < 0)
 			break;
 		used = nghttp2_session_mem_recv(h->session, (const uint8_t *)data.p, n);
 		data = str_from(data, n);
+		h2_start_calls(h, 1); /* now, while the processor still has their bytes at hand */
+	}
+	if (h->session == NULL) { /* a call has cut it: those that did not start end */
+		h2_start_calls(h, 0);
+		return;
 	}
 	connection_drop(c, connection_peek(c).n);
 	if (used < 0)
 		broken(h, (int)used);
-	h2_start_calls(h);
+	h2_start_calls(h, 0);
 	watch_headers(h);
 	connection_flush(c);
 }
@@ -349,7 +328,7 @@ static int session_new(struct h2 *h)
 	nghttp2_option_set_no_closed_streams(option, 1);
 	nghttp2_option_set_max_continuations(option, 8 + o->header_limit / 16384);
 	nghttp2_option_set_stream_reset_rate_limit(option, H2_TOKENS, H2_TOKENS_REFILL);
-	failed = nghttp2_session_server_new3(&h->session, cb, h, option, &memory);
+	failed = nghttp2_session_server_new3(&h->session, cb, h, option, &h2_memory);
 end:
 	nghttp2_session_callbacks_del(cb);
 	nghttp2_option_del(option);

@@ -5,6 +5,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "http/h1_head.h" /* h1_token: a name is a token in both */
+#include "http/h2_memory.h"
 #include "http/inside.h"
 
 #define H2_WRITE_HIGH 65536u /* bytes a stream may have waiting for the client's window */
@@ -69,6 +70,7 @@ struct h2 {
 	struct h2_call *calls;
 	int ncalls;
 	struct h2_call *starting, **starting_end;
+	struct h2_call *heading; /* whose header block is coming in; NULL: nobody reads it */
 	uint8_t headers_timed, draining, said_goodbye;
 	int tokens;
 	uint64_t tokens_at;
@@ -97,7 +99,8 @@ void h2_remember_closed(struct h2 *h, int32_t id, int by_client);
 
 /* h2_receive.c */
 void h2_set_receive(nghttp2_session_callbacks *cb);
-void h2_start_calls(struct h2 *h);
+/* Those whose header block is complete. whole: only the first of them whose body is, too. */
+void h2_start_calls(struct h2 *h, int whole);
 /* The request that asked for the upgrade, as stream 1; takes over its arena. -1: no memory, the arena is still the caller's. */
 int h2_take_upgraded(struct h2 *h, struct arena *a, const struct h1_head *head);
 int h2_read(struct http_exchange *x, struct str *ret_piece);

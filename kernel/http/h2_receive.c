@@ -45,7 +45,10 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, vo
 	struct arena *a;
 	struct h2_call *m;
 
-	if (f->hd.type != NGHTTP2_HEADERS || f->headers.cat != NGHTTP2_HCAT_REQUEST)
+	if (f->hd.type != NGHTTP2_HEADERS)
+		return 0;
+	h->heading = nghttp2_session_get_stream_user_data(session, f->hd.stream_id);
+	if (f->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
 	/* Calls whose stream was reset count until their handler has noticed. */
 	if (h->ncalls >= h->c->sl->server->o.stream_limit) {
@@ -59,6 +62,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, vo
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	}
 	nghttp2_session_set_stream_user_data(session, f->hd.stream_id, m);
+	h->heading = m;
 	return 0;
 }
 
@@ -124,11 +128,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *f, const uin
 		     const uint8_t *v, size_t nv, uint8_t flags, void *user)
 {
 	struct h2 *h = user;
-	struct h2_call *m = nghttp2_session_get_stream_user_data(session, f->hd.stream_id);
+	struct h2_call *m = h->heading;
 	struct str name, value;
 	char *p;
 
-	(void)flags;
+	(void)session, (void)f, (void)flags;
 	if (m == NULL || m->too_large || m->no_memory)
 		return 0;
 	m->fields_size += nn + nv + ENTRY_OVERHEAD;
@@ -224,7 +228,7 @@ int h2_take_upgraded(struct h2 *h, struct arena *a, const struct h1_head *head)
 	nghttp2_session_set_stream_user_data(h->session, 1, m);
 	h->frames.greatest = 1;
 	to_start(h, m);
-	h2_start_calls(h);
+	h2_start_calls(h, 0);
 	return 0;
 }
 
@@ -309,12 +313,14 @@ static void answer(struct h2_call *m, int status)
 	h2_call_end(m);
 }
 
-void h2_start_calls(struct h2 *h)
+void h2_start_calls(struct h2 *h, int whole)
 {
-	struct h2_call *m, *next;
+	struct h2_call *m;
 
-	for (m = h->starting; m != NULL; m = next) {
-		next = m->next_start;
+	while ((m = h->starting) != NULL && (m->in_done || !whole)) {
+		h->starting = m->next_start;
+		if (h->starting == NULL)
+			h->starting_end = &h->starting;
 		if (m->closed) { /* reset before it began */
 			m->handled = 1;
 			h2_call_end(m);
@@ -325,8 +331,6 @@ void h2_start_calls(struct h2 *h)
 			call_start(&m->k);
 		}
 	}
-	h->starting = NULL;
-	h->starting_end = &h->starting;
 }
 
 void h2_set_receive(nghttp2_session_callbacks *cb)

@@ -9,26 +9,45 @@
 #define BORROW 4096	/* longer pieces of a reply's body are sent from where they lie */
 #define FRAME_HEAD 9
 
+/* How many bytes of a name, in eights, are letters in lower case or '-', as nearly all are. */
+static size_t eights_lower(struct str name)
+{
+	const uint64_t each = 0x0101010101010101u, high = each * 0x80;
+	uint64_t word, dash, other;
+	size_t i;
+
+	for (i = 0; i + 8 <= name.n; i += 8) {
+		memcpy(&word, name.p + i, 8);
+		other = ((word | high) - each * 'a') ^ high;	     /* high bit: below 'a' */
+		other |= (word + each * (0x7f - 'z')) | word;	     /* or above 'z' */
+		dash = (((word ^ each * '-') | high) - each) ^ high; /* high bit: is '-' */
+		if (((other & ~dash) | word) & high)
+			break;
+	}
+	return i;
+}
+
 /* What may not stand in HTTP/2 is put right or left out: upper case, control characters, blanks around. */
 static int put_field(struct arena *a, struct http_field f, nghttp2_nv *nv)
 {
+	int upper = 0, bad = f.name.n == 0;
 	struct str v = f.value;
 	char *copy;
 	size_t i;
 
-	if (call_field_is_ours(f.name) || f.name.n == 0)
+	for (i = eights_lower(f.name); i < f.name.n; i++) {
+		unsigned char c = (unsigned char)f.name.p[i];
+
+		bad |= h1_token[c] == 0;
+		upper |= h1_token[c] ^ c;
+	}
+	if (bad || call_field_is_ours(f.name))
 		return 0;
-	for (i = 0; i < f.name.n; i++)
-		if (!h1_token[(unsigned char)f.name.p[i]])
-			return 0;
 	while (v.n > 0 && (v.p[0] == ' ' || v.p[0] == '\t'))
 		v.p++, v.n--;
 	while (v.n > 0 && (v.p[v.n - 1] == ' ' || v.p[v.n - 1] == '\t'))
 		v.n--;
-	for (i = 0; i < f.name.n; i++)
-		if (h1_token[(unsigned char)f.name.p[i]] != (unsigned char)f.name.p[i])
-			break;
-	if (i < f.name.n) {
+	if (upper) {
 		copy = arena_try(a, f.name.n);
 		if (copy == NULL)
 			return -1;

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "loop/inside.h"
 
-#define SPARE 128 /* fibers that a loop keeps for its next calls */
+#define SPARE 256 /* fibers that a loop keeps for its next calls */
 #define PATTERN 0xa5
 
 #if defined(__SANITIZE_ADDRESS__)

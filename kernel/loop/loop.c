@@ -7,6 +7,7 @@
 #include "base/banned.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/recycle.h"
 #include "loop/inside.h"
 
 _Thread_local struct loop *loop_current;
@@ -140,6 +141,7 @@ static void *thread_main(void *arg)
 	fiber_drop_spare(l);
 	close_handles(l);
 	arena_drop_stock();
+	recycle_drop();
 	loop_current = NULL;
 	return NULL;
 }

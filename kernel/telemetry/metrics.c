@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "telemetry/metrics_inside.h"
+#include "telemetry/recent.h"
 
 #define DEFAULT_SERIES 10000
 
@@ -116,12 +117,24 @@ static int def_rules(struct arena *a, struct metric_def *d, const struct metrics
 	return 0;
 }
 
+/* Whether all eight bytes are printable ASCII: none below ' ', none above '~'. */
+static int eight_printable(const char *p)
+{
+	const uint64_t each = 0x0101010101010101u;
+	uint64_t word;
+
+	memcpy(&word, p, sizeof(word));
+	return ((((word - each * ' ') & ~word) | (word + each) | word) & each * 0x80) == 0;
+}
+
 /* A value as it may stand in a label, with a NUL behind it; the bytes it took. */
 static size_t put_plain(struct str value, char *to)
 {
-	size_t n = value.n < LABEL_MAX ? value.n : LABEL_MAX;
+	size_t n = value.n < LABEL_MAX ? value.n : LABEL_MAX, i = 0;
 
-	for (size_t i = 0; i < n; i++)
+	for (; i + 8 <= n && eight_printable(value.p + i); i += 8)
+		memcpy(to + i, value.p + i, 8);
+	for (; i < n; i++)
 		to[i] = (char)(value.p[i] >= ' ' && value.p[i] <= '~' ? value.p[i] : '_');
 	to[n] = 0;
 	return n + 1;
@@ -163,6 +176,8 @@ static void def_labels(struct metrics *m, struct metric_def *d, struct str list,
 			l->fixed = m->app_id;
 		else if (!foreign && str_is(name, "namespace"))
 			l->fixed = m->namespace;
+		else
+			d->ngiven++;
 	}
 }
 
@@ -255,10 +270,8 @@ static struct metric_def *def_recorded(struct metrics *m, int id)
 	return m->defs[id]->recorded ? m->defs[id] : NULL;
 }
 
-void metrics_key(struct metrics *m, int id, const struct str *labels, struct metric_key *ret)
+static void make_key(const struct metric_def *d, const struct str *labels, struct metric_key *ret)
 {
-	const struct metric_def *d = m->defs[id];
-
 	ret->n = 0;
 	for (size_t i = 0; i < d->nlabels; i++)
 		if (!d->labels[i].fixed.p)
@@ -266,29 +279,53 @@ void metrics_key(struct metrics *m, int id, const struct str *labels, struct met
 	ret->hash = map_hash((struct str){ ret->text, ret->n });
 }
 
-struct metric_series *metrics_find(struct metrics *m, int id, const struct metric_key *key)
+static struct metric_series *series_of(struct metrics *m, int id, const struct str *labels)
 {
 	struct metric_def *d = def_recorded(m, id);
-	struct str values = { key->text, key->n };
 	struct metric_series *s;
+	struct metric_key key;
+	struct str values;
+	uint64_t hash;
 
 	if (!d)
 		return NULL;
+	make_key(d, labels, &key);
+	values = (struct str){ key.text, key.n };
 	/* So that equal labels of two metrics lie in two chains. */
-	uint64_t hash = key->hash + (uint64_t)id * 0x9e3779b97f4a7c15u;
-
+	hash = key.hash + (uint64_t)id * 0x9e3779b97f4a7c15u;
 	s = chain_find(atomic_load_explicit(&m->chains[hash % METRICS_CHAINS], memory_order_acquire), d, values, hash);
 	return s ? s : series_add(m, d, values, hash);
 }
 
+void metrics_together(struct metrics *m, const int *ids, size_t n, const struct str *labels, struct metric_series **ret)
+{
+	struct recent_key key = { m->number, ids[0], (uint8_t)n, m->defs[ids[0]]->ngiven, labels };
+	int found = 0, dropped = 0;
+	struct recent *r = recent_find(&key, &found);
+	size_t i;
+
+	if (found) {
+		memcpy(ret, r->series, n * sizeof(*ret));
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		ret[i] = series_of(m, ids[i], labels);
+		dropped |= ret[i] == m->dropped;
+	}
+	if (r == NULL || dropped) /* what is dropped for want of memory need not be the next time */
+		return;
+	recent_take(r, &key);
+	memcpy(r->series, ret, n * sizeof(*ret));
+}
+
 struct metric_series *metrics_series(struct metrics *m, int id, const struct str *labels)
 {
-	struct metric_key key;
+	struct metric_series *s;
 
 	if (!def_recorded(m, id))
 		return NULL;
-	metrics_key(m, id, labels, &key);
-	return metrics_find(m, id, &key);
+	metrics_together(m, &id, 1, labels, &s);
+	return s;
 }
 
 /* ---- Recording ---- */
@@ -375,6 +412,8 @@ static int fill(struct metrics *m, const struct metrics_options *o, struct str *
 	return 0;
 }
 
+static _Atomic uint64_t registries;
+
 struct metrics *metrics_new(const struct metrics_options *o, struct arena *a, struct str *ret_message)
 {
 	struct metrics *m = mem_zalloc(sizeof(*m));
@@ -387,6 +426,7 @@ struct metrics *metrics_new(const struct metrics_options *o, struct arena *a, st
 		return NULL;
 	}
 	pthread_mutex_init(&m->lock, NULL);
+	m->number = atomic_fetch_add(&registries, 1) + 1;
 	m->enabled = o->enabled;
 	m->increased_cardinality = o->increased_cardinality;
 	m->exclude_verbs = o->exclude_verbs;

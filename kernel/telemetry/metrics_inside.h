@@ -31,7 +31,7 @@ struct metric_def {
 	enum metric_unit unit;
 	int recorded;  /* 0: the options leave it out */
 	int rewritten; /* a label has rules of its own: its key is nobody else's */
-	size_t nlabels;
+	size_t nlabels, ngiven; /* ngiven: without those that are ours */
 	struct metric_label labels[METRIC_LABELS_MAX];
 	const double *bounds;
 	size_t nbounds;
@@ -51,7 +51,7 @@ struct metric_series {
 	atomic_llong bucket[]; /* def->nbounds + 1, each for itself */
 };
 
-/* The given label values of a series, for one or more metrics with the same labels. */
+/* The given label values of a series. */
 #define METRIC_KEY_MAX (METRIC_LABELS_MAX * (LABEL_MAX + 1))
 
 struct metric_key {
@@ -61,6 +61,7 @@ struct metric_key {
 };
 
 struct metrics {
+	uint64_t number; /* of this registry, never 0; no two have the same */
 	struct arena *arena; /* definitions; changed under lock */
 	int enabled, increased_cardinality, exclude_verbs;
 	struct str app_id, namespace;
@@ -77,9 +78,8 @@ struct metrics {
 	struct metric_series *dropped;
 };
 
-/* metrics_series() in two steps: the key as the metric id wants it, and the series of any metric with that key. */
-void metrics_key(struct metrics *m, int id, const struct str *labels, struct metric_key *ret);
-struct metric_series *metrics_find(struct metrics *m, int id, const struct metric_key *key);
+/* metrics_series() of n <= RECENT_SERIES metrics with the same labels; NULL for one that is not recorded. */
+void metrics_together(struct metrics *m, const int *ids, size_t n, const struct str *labels, struct metric_series **ret);
 
 /* Families that are read when somebody asks (process.c), sorted. */
 void process_metrics_write(struct buf *b);

@@ -21,16 +21,16 @@ static void observe(struct metrics *m, int id, const struct str *labels, double 
 	metrics_observe(metrics_series(m, id, labels), v);
 }
 
-/* Metrics that count the same thing have the same labels; the key is made once unless rules tell them apart. */
-static void keys(struct metrics *m, const int *ids, size_t n, const struct str *labels, struct metric_series **ret)
+/* A count and a latency. */
+static void count_and_time(struct metrics *m, const int ids[2], const struct str *labels, int64_t ns)
 {
-	struct metric_key key;
+	struct metric_series *series[2];
 
-	for (size_t i = 0; i < n; i++) {
-		if (i == 0 || m->defs[ids[i]]->rewritten || m->defs[ids[i - 1]]->rewritten)
-			metrics_key(m, ids[i], labels, &key);
-		ret[i] = metrics_find(m, ids[i], &key);
-	}
+	if (!m || !m->enabled)
+		return;
+	metrics_together(m, ids, 2, labels, series);
+	metrics_add(series[0], 1);
+	metrics_observe(series[1], ms(ns));
 }
 
 static struct str number_text(int n, char text[16])
@@ -77,7 +77,7 @@ void metrics_http_done(struct metrics *m, struct str method, struct str path, in
 				   METRIC_HTTP_SERVER_RESPONSE_COUNT };
 	struct metric_series *series[3];
 
-	keys(m, ids, 3, labels, series);
+	metrics_together(m, ids, 3, labels, series);
 	metrics_add(series[0], 1);
 	metrics_observe(series[1], ms(ns));
 	metrics_add(series[2], 1);
@@ -133,18 +133,24 @@ void metrics_http_probe_done(struct metrics *m, int status, int64_t ns)
 
 void metrics_grpc_stream_done(struct metrics *m, struct str method, int code, int64_t ns)
 {
+	static const int ids[] = { METRIC_GRPC_SERVER_COUNT, METRIC_GRPC_SERVER_LATENCY };
 	struct str labels[] = { method, str_of(error_code_name(code)) };
 
-	count(m, METRIC_GRPC_SERVER_COUNT, labels);
-	observe(m, METRIC_GRPC_SERVER_LATENCY, labels, ms(ns));
+	count_and_time(m, ids, labels, ns);
 }
 
 void metrics_grpc_done(struct metrics *m, struct str method, int code, int64_t request_bytes, int64_t response_bytes,
 		       int64_t ns)
 {
+	static const int ids[] = { METRIC_GRPC_SERVER_RECEIVED_BYTES, METRIC_GRPC_SERVER_SENT_BYTES };
+	struct metric_series *series[2];
+
+	if (!m || !m->enabled)
+		return;
 	metrics_grpc_stream_done(m, method, code, ns);
-	observe(m, METRIC_GRPC_SERVER_RECEIVED_BYTES, &method, (double)request_bytes);
-	observe(m, METRIC_GRPC_SERVER_SENT_BYTES, &method, code == ERROR_OK ? (double)response_bytes : 0);
+	metrics_together(m, ids, 2, &method, series);
+	metrics_observe(series[0], (double)request_bytes);
+	metrics_observe(series[1], code == ERROR_OK ? (double)response_bytes : 0);
 }
 
 void metrics_grpc_client_done(struct metrics *m, struct str method, int code, int64_t request_bytes,
@@ -173,14 +179,11 @@ static void component_done(struct metrics *m, const int ids[2], struct str compo
 			   struct str last_label, int64_t ns)
 {
 	struct str labels[] = { component, label, last_label };
-	struct metric_series *series[2];
 
-	if (!m || !m->enabled)
-		return;
-	keys(m, ids, ns > 0 ? 2 : 1, labels, series);
-	metrics_add(series[0], 1);
 	if (ns > 0)
-		metrics_observe(series[1], ms(ns));
+		count_and_time(m, ids, labels, ns);
+	else
+		count(m, ids[0], labels);
 }
 
 void metrics_state_done(struct metrics *m, struct str component, struct str operation, int success, int64_t ns)
