@@ -12,10 +12,10 @@ static void quick_setup(void)
 {
 	rig_prepare();
 	rig.o.header_limit = 1024;
-	rig.o.header_timeout_ms = 150;
-	rig.o.idle_body_timeout_ms = 150;
-	rig.o.stall_timeout_ms = 200;
-	rig.o.keep_alive_ms = 300;
+	rig.o.header_timeout_ms = 450;
+	rig.o.idle_body_timeout_ms = 450;
+	rig.o.stall_timeout_ms = 600;
+	rig.o.keep_alive_ms = 900;
 	rig.o.stream_limit = 4;
 	rig_start();
 }
@@ -78,7 +78,7 @@ START_TEST(flood_without_reading_ends_the_connection)
 	open_peer(&p, OPEN_WINDOW);
 	for (i = 0; i < 20000; i++)
 		flood_one(&p, PINGS, i);
-	for (i = 0; i < 200 && http_server_connections(rig.s) > 0; i++)
+	for (i = 0; i < 600 && http_server_connections(rig.s) > 0; i++)
 		rig_nap(10);
 	ck_assert_int_eq(http_server_connections(rig.s), 0);
 	close_peer(&p);
@@ -98,7 +98,7 @@ START_TEST(busy_client_is_no_flood)
 		get(&p, 2 * i + 1, "/a");
 		snprintf(end, sizeof(end), "END %u\n", 2 * i + 1);
 		p.log.n = 0;
-		ck_expect(&p, end, 1000);
+		ck_expect(&p, end, 5000);
 	}
 	close_peer(&p);
 }
@@ -115,11 +115,11 @@ START_TEST(calls_that_still_run_count_for_the_limit)
 		put_word(&p, NGHTTP2_RST_STREAM, 2 * i + 1, NGHTTP2_CANCEL);
 	}
 	get(&p, 101, "/a");
-	ck_expect(&p, "101 RST 7\n", 1000); /* REFUSED_STREAM: it may be sent again */
+	ck_expect(&p, "101 RST 7\n", 5000); /* REFUSED_STREAM: it may be sent again */
 	ck_assert_int_le(rig.calls, 4);
 	rig_nap(100);
 	get(&p, 103, "/a");
-	ck_expect(&p, "END 103", 1000);
+	ck_expect(&p, "END 103", 5000);
 	close_peer(&p);
 }
 END_TEST
@@ -133,11 +133,11 @@ START_TEST(header_block_over_the_limit_gets_431)
 	buf_str(&b);
 	open_peer(&p, OPEN_WINDOW);
 	put_headers(&p, END_STREAM | END_HEADERS, 1, b.p);
-	ck_expect(&p, "1 HEADERS :status=431", 1000);
-	ck_expect(&p, "END 1", 1000);
+	ck_expect(&p, "1 HEADERS :status=431", 5000);
+	ck_expect(&p, "END 1", 5000);
 	ck_assert_int_eq(rig.calls, 0);
 	get(&p, 3, "/a");
-	ck_expect(&p, "END 3", 1000);
+	ck_expect(&p, "END 3", 5000);
 	close_peer(&p);
 	buf_free(&b);
 }
@@ -151,8 +151,8 @@ START_TEST(window_that_never_opens_resets_the_stream)
 	open_peer(&p, 0);
 	get(&p, 1, "/large");
 	get(&p, 3, "/stream");
-	ck_expect(&p, "1 RST 8\n", 1000);
-	ck_expect(&p, "3 RST 8\n", 1000);
+	ck_expect(&p, "1 RST 8\n", 5000);
+	ck_expect(&p, "3 RST 8\n", 5000);
 	for (i = 0; i < 100 && rig.write_failed < 1; i++)
 		rig_nap(3);
 	ck_assert_int_eq(rig.write_failed, 1);
@@ -168,7 +168,7 @@ START_TEST(client_that_reads_nothing_is_left)
 	open_peer(&p, OPEN_WINDOW);
 	get(&p, 1, "/large");
 	get(&p, 3, "/large");
-	for (i = 0; i < 200 && http_server_connections(rig.s) > 0; i++)
+	for (i = 0; i < 600 && http_server_connections(rig.s) > 0; i++)
 		rig_nap(10);
 	ck_assert_int_eq(http_server_connections(rig.s), 0);
 	close_peer(&p);
@@ -181,14 +181,14 @@ START_TEST(slow_header_block_and_slow_body)
 	int64_t start = clock_ms();
 
 	open_peer(&p, OPEN_WINDOW);
-	ck_expect(&p, "SETTINGS 0", 1000); /* nothing may come between a header block's frames */
+	ck_expect(&p, "SETTINGS 0", 5000); /* nothing may come between a header block's frames */
 	put_headers(&p, 0, 1, FIELDS("GET", "/a"));
-	ck_assert_int_eq(expect(&p, NULL, 1000), 1);
-	ck_assert_msg(clock_ms() - start >= 140, "%s", p.log.p);
+	ck_assert_int_eq(expect(&p, NULL, 5000), 1);
+	ck_assert_msg(clock_ms() - start >= 440, "%s", p.log.p);
 	close_peer(&p);
 	open_peer(&p, OPEN_WINDOW);
 	put_headers(&p, END_HEADERS, 1, FIELDS("POST", "/echo"));
-	ck_expect(&p, "1 RST 8\n", 1000);
+	ck_expect(&p, "1 RST 8\n", 5000);
 	close_peer(&p);
 }
 END_TEST
@@ -199,12 +199,12 @@ START_TEST(idle_connection_is_closed_with_goaway)
 
 	open_peer(&p, OPEN_WINDOW);
 	get(&p, 1, "/a");
-	ck_expect(&p, "END 1", 1000);
-	ck_expect(&p, "GOAWAY 2147483647 0\n", 1000);
-	ck_expect(&p, "PING 0 goodbye!", 1000);
+	ck_expect(&p, "END 1", 5000);
+	ck_expect(&p, "GOAWAY 2147483647 0\n", 5000);
+	ck_expect(&p, "PING 0 goodbye!", 5000);
 	put_frame(&p, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, "goodbye!", 8);
-	ck_expect(&p, "GOAWAY 1 0\n", 500);
-	ck_assert_int_eq(expect(&p, NULL, 1000), 1);
+	ck_expect(&p, "GOAWAY 1 0\n", 5000);
+	ck_assert_int_eq(expect(&p, NULL, 5000), 1);
 	close_peer(&p);
 }
 END_TEST
