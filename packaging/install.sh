@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# install.sh install|uninstall, with BUILD, DESTDIR, PREFIX, BINDIR, LIBDIR, INCLUDEDIR in the environment. What is installed
+# install.sh install|uninstall, with BUILD, DESTDIR, PREFIX, BINDIR, LIBDIR, INCLUDEDIR, DATADIR in the environment. What is installed
 # is what uninstall removes: one list of files, made from the build and the tree.
 set -eu
-bin=$DESTDIR$BINDIR lib=$DESTDIR$LIBDIR include=$DESTDIR$INCLUDEDIR
+bin=$DESTDIR$BINDIR lib=$DESTDIR$LIBDIR include=$DESTDIR$INCLUDEDIR share=$DESTDIR${DATADIR:=$PREFIX/share}
 version=$(sed -n 's/^#define DAVIT_VERSION "\(.*\)"/\1/p' kernel/base/version.h)
 
 # mode, from, to
@@ -16,8 +16,13 @@ files()
 		case $f in *.so) mode=644 ;; *.json) mode=644 ;; *) continue ;; esac
 		echo "$mode $BUILD/lib/davit/$f $lib/davit/$f"
 	done
-	for h in sdk/include/davit/*.h; do
+	for h in sdk/include/davit/*.h sdk/include/davit/*.hpp; do
 		echo "644 $h $include/davit/${h##*/}"
+	done
+	(cd sdk/template && find . -type f | LC_ALL=C sort) | while read -r f; do
+		mode=644
+		[ ! -x "sdk/template/$f" ] || mode=755
+		echo "$mode sdk/template/$f $share/davit/template/${f#./}"
 	done
 	echo "644 $BUILD/lib/libdavit-sdk.a $lib/libdavit-sdk.a"
 }
@@ -29,7 +34,8 @@ install)
 	done
 	ln -sf davitd "$bin/daprd"
 	install -d "$lib/pkgconfig"
-	sed -e "s|@PREFIX@|$PREFIX|" -e "s|@LIBDIR@|$LIBDIR|" -e "s|@INCLUDEDIR@|$INCLUDEDIR|" -e "s|@VERSION@|$version|" \
+	sed -e "s|@PREFIX@|$PREFIX|" -e "s|@LIBDIR@|$LIBDIR|" -e "s|@INCLUDEDIR@|$INCLUDEDIR|" \
+		-e "s|@BINDIR@|$BINDIR|" -e "s|@VERSION@|$version|" \
 		packaging/davit.pc.in > "$lib/pkgconfig/davit.pc"
 	chmod 644 "$lib/pkgconfig/davit.pc"
 	;;
@@ -40,6 +46,7 @@ uninstall)
 	[ "$(readlink "$bin/daprd" || :)" != davitd ] || rm -f "$bin/daprd"
 	rm -f "$lib/pkgconfig/davit.pc"
 	[ ! -d "$lib/davit" ] || find "$lib/davit" -depth -type d -empty -delete
+	[ ! -d "$share/davit" ] || find "$share/davit" -depth -type d -empty -delete
 	[ ! -d "$include/davit" ] || rmdir --ignore-fail-on-non-empty "$include/davit"
 	;;
 *)

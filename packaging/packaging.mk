@@ -4,6 +4,7 @@ DESTDIR ?=
 LIBDIR ?= $(PREFIX)/lib
 BINDIR ?= $(PREFIX)/bin
 INCLUDEDIR ?= $(PREFIX)/include
+DATADIR ?= $(PREFIX)/share
 
 # Python's and JavaScript's packages, shared by all builds (sanitizers' too).
 VENV := build/python
@@ -11,9 +12,10 @@ NODE := build/node
 
 # Where the program looks for plugins when there are none beside it; made anew when that is another place than last time.
 PLACE := $(BUILD)/.libdir
-$(shell mkdir -p $(BUILD); echo '$(LIBDIR)' | cmp -s - $(PLACE) || echo '$(LIBDIR)' > $(PLACE))
-$(BUILD)/kernel/main/places.c.o: CPPFLAGS += -DDAVIT_PLUGINS='"$(LIBDIR)/davit/plugins"'
-$(BUILD)/kernel/main/places.c.o: $(PLACE)
+$(shell mkdir -p $(BUILD); echo '$(LIBDIR) $(DATADIR)' | cmp -s - $(PLACE) || echo '$(LIBDIR) $(DATADIR)' > $(PLACE))
+$(BUILD)/kernel/main/places.c.o $(BUILD)/kernel/cli/command.c.o: CPPFLAGS += -DDAVIT_PLUGINS='"$(LIBDIR)/davit/plugins"'
+$(BUILD)/kernel/cli/new.c.o: CPPFLAGS += -DDAVIT_TEMPLATE='"$(DATADIR)/davit/template"'
+$(BUILD)/kernel/main/places.c.o $(BUILD)/kernel/cli/command.c.o $(BUILD)/kernel/cli/new.c.o: $(PLACE)
 
 .PHONY: run deps install uninstall reproducible
 deps:
@@ -41,9 +43,11 @@ $(NODE)/.stamp: tests/interop/package.json
 # Installed: the program under both names, the plugins with their manifests and index, what a vendor builds against.
 install: all sdk
 	@BUILD=$(BUILD) DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" BINDIR="$(BINDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" \
+		DATADIR="$(DATADIR)" \
 		packaging/install.sh install
 uninstall:
 	@BUILD=$(BUILD) DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" BINDIR="$(BINDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" \
+		DATADIR="$(DATADIR)" \
 		packaging/install.sh uninstall
 
 reproducible:

@@ -13,7 +13,12 @@ SDK_CPPFLAGS := -D_GNU_SOURCE -Isdk/include
 PLUGIN_CFLAGS = $(filter-out -fPIE,$(CFLAGS)) -fPIC -fvisibility=hidden
 
 .PHONY: sdk davit-bench
-sdk: $(SDK_LIB) $(MANIFEST) $(BENCH)
+sdk: $(SDK_LIB) $(MANIFEST) $(BENCH) $(BUILD)/share/davit/template
+
+# Where `davit new` of this build looks, as of an installed one.
+$(BUILD)/share/davit/template:
+	@mkdir -p $(@D)
+	@ln -sfn $(CURDIR)/sdk/template $@
 davit-bench: $(BENCH)
 
 $(SDK_LIB): $(SDK_OBJ)

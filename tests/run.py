@@ -170,9 +170,6 @@ def main():
         for directory in plugins:
             if not wanted(label, os.path.basename(directory)):
                 continue
-            # davit-bench has no suite for this block (tests/api/test_invoke.py asks these).
-            if os.path.basename(directory).startswith("nameresolution."):
-                continue
             # What needs a server is a file of pytest, which starts it and davit-bench.
             if os.path.exists("tests/conformance/test_%s.py" % os.path.basename(directory).rsplit(".", 1)[-1]) and \
                     not glob.glob("tests/conformance/%s*.args" % os.path.basename(directory)):

@@ -49,13 +49,24 @@ static void add_paths(struct command_call *c, struct str list, struct str *roots
 			roots[(*n)++] = arena_str(c->a, part);
 }
 
+const char *command_beside(struct arena *a, const char *path)
+{
+	char program[4096];
+	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+	char *slash;
+
+	program[n > 0 ? n : 0] = '\0';
+	slash = strrchr(program, '/');
+	if (slash == NULL)
+		return path;
+	*slash = '\0';
+	return arena_printf(a, "%s/%s", program, path).p;
+}
+
 struct registry *command_registry(struct command_call *c)
 {
 	struct str roots[COMMAND_REPEATS + 2];
-	char program[4096];
-	ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
 	const char *env = getenv("DAVIT_PLUGINS_PATH");
-	char *slash;
 	size_t n = 0;
 	int i, k;
 
@@ -64,14 +75,7 @@ struct registry *command_registry(struct command_call *c)
 			add_paths(c, str_of(c->flags[i].values[k]), roots, &n);
 	if (n == 0 && env != NULL)
 		add_paths(c, str_of(env), roots, &n);
-	if (length > 0) {
-		program[length] = '\0';
-		slash = strrchr(program, '/');
-		if (slash != NULL) {
-			*slash = '\0';
-			roots[n++] = arena_printf(c->a, "%s/../lib/davit/plugins", program);
-		}
-	}
+	roots[n++] = str_of(command_beside(c->a, "../lib/davit/plugins"));
 #ifdef DAVIT_PLUGINS
 	roots[n++] = STR(DAVIT_PLUGINS);
 #endif

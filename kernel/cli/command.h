@@ -47,8 +47,10 @@ struct command {
 const char *command_flag(const struct command_call *c, const char *name);
 int command_wrong(const struct command_call *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* 2 */
 int command_failed(const char *fmt, ...) __attribute__((format(printf, 1, 2)));				     /* 1 */
+/* A path relative to the folder that the program lies in. */
+const char *command_beside(struct arena *a, const char *path);
 /* The registry of --plugins-path, DAVIT_PLUGINS_PATH and the program's own place. NULL: no memory. */
 struct registry *command_registry(struct command_call *c);
 
-extern const struct command components_list, components_show, plugins_list, plugins_verify, inspect, run_both, version;
+extern const struct command components_list, components_show, plugins_list, plugins_verify, inspect, run_both, new_plugin, version;
 #endif

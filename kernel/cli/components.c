@@ -5,7 +5,10 @@
 #include "base/jstream.h"
 #include "cli/command.h"
 
-#define PATH_FLAG { "plugins-path", "FOLDER", "Where plugins lie; may be repeated" }
+#define PATH_FLAG \
+	{ \
+		"plugins-path", "FOLDER", "Where plugins lie; may be repeated" \
+	}
 
 static void put_text(struct buf *b, const char *name, struct str value)
 {
@@ -75,8 +78,9 @@ static int list(struct command_call *c)
 			put_head(&b, t);
 			buf_addc(&b, '}');
 		} else {
-			printf("%-34.*s %-8.*s %-10s %-7.*s " STR_FMT "\n", STR_ARG(t->about->type), STR_ARG(t->about->version),
-			       tier_name(t->tier), STR_ARG(status), STR_ARG(t->manifest->version));
+			printf("%-34.*s %-8.*s %-10s %-7.*s " STR_FMT "\n", STR_ARG(t->about->type),
+			       STR_ARG(t->about->version), tier_name(t->tier), STR_ARG(status),
+			       STR_ARG(t->manifest->version));
 		}
 	}
 	if (c->json)
@@ -89,8 +93,8 @@ static void show_text(const struct component_type *t)
 {
 	size_t i;
 
-	printf(STR_FMT " " STR_FMT "\n  tier     %s\n  status   " STR_FMT "\n  plugin   " STR_FMT " " STR_FMT " by " STR_FMT
-	       "\n  file     %s\n  metadata fields:\n",
+	printf(STR_FMT " " STR_FMT "\n  tier     %s\n  status   " STR_FMT "\n  plugin   " STR_FMT " " STR_FMT
+		       " by " STR_FMT "\n  file     %s\n  metadata fields:\n",
 	       STR_ARG(t->about->type), STR_ARG(t->about->version), tier_name(t->tier),
 	       STR_ARG(t->about->status.p ? t->about->status : STR("stable")), STR_ARG(t->manifest->name),
 	       STR_ARG(t->manifest->version), STR_ARG(t->manifest->vendor.p ? t->manifest->vendor : STR("?")), t->file);
@@ -147,10 +151,15 @@ static int show(struct command_call *c)
 	if (c->json)
 		printf(STR_FMT "]\n", STR_ARG(buf_str(&b)));
 	registry_free(r);
-	return found ? 0 : command_failed("no plugin offers %s: `davit components list` shows what there is", c->words[0]);
+	return found ? 0
+		     : command_failed("no plugin offers %s: `davit components list` shows what there is", c->words[0]);
 }
 
-const struct command components_list = { "components list", "", "List every component that a plugin here offers", list,
+const struct command components_list = {
+	"components list", "", "List every component that a plugin here offers", list, { PATH_FLAG }
+};
+const struct command components_show = { "components show",
+					 "TYPE",
+					 "Show tier, status, versions and every metadata field of a component",
+					 show,
 					 { PATH_FLAG } };
-const struct command components_show = { "components show", "TYPE",
-					 "Show tier, status, versions and every metadata field of a component", show, { PATH_FLAG } };

@@ -4,7 +4,7 @@
 #include "cli/command.h"
 
 static const struct command *const commands[] = {
-	&run_both, &components_list, &components_show, &plugins_list, &plugins_verify, &inspect, &version,
+	&run_both, &components_list, &components_show, &plugins_list, &plugins_verify, &inspect, &new_plugin, &version,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

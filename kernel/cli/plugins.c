@@ -12,7 +12,10 @@
 #include "plugin/file.h"
 #include "plugin/note.h"
 
-#define PATH_FLAG { "plugins-path", "FOLDER", "Where plugins lie; may be repeated" }
+#define PATH_FLAG \
+	{ \
+		"plugins-path", "FOLDER", "Where plugins lie; may be repeated" \
+	}
 
 /* Everything that the loader would check before it runs the plugin. NULL: all well. */
 static const char *fault_of(struct arena *a, const char *file, const struct manifest *m)
@@ -82,8 +85,8 @@ static int walk(struct command_call *c, int verify)
 		if (c->json)
 			put_plugin(c, &b, t, fault);
 		else
-			printf("%-34.*s %-10.*s %s%s%s\n", STR_ARG(t->manifest->name), STR_ARG(t->manifest->version), t->file,
-			       verify ? ": " : "", verify ? (fault ? fault : "well") : "");
+			printf("%-34.*s %-10.*s %s%s%s\n", STR_ARG(t->manifest->name), STR_ARG(t->manifest->version),
+			       t->file, verify ? ": " : "", verify ? (fault ? fault : "well") : "");
 	}
 	if (c->json)
 		printf(STR_FMT "]\n", STR_ARG(buf_str(&b)));
@@ -122,8 +125,10 @@ static int look(struct command_call *c)
 	close(fd);
 	fault = fault_of(c->a, c->words[0], NULL);
 	if (!c->json) {
-		printf("%s\n  plugin     %s %s\n  plugin ABI %u\n  SDK        0.%u, needs at least 0.%u\n  SHA-256    %s\n  loads      %s\n",
-		       c->words[0], note.name, note.version, note.abi, note.sdk_minor, note.min_minor, hex, fault ? fault : "yes");
+		printf("%s\n  plugin     %s %s\n  plugin ABI %u\n  SDK        0.%u, needs at least 0.%u\n  SHA-256    "
+		       "%s\n  loads      %s\n",
+		       c->words[0], note.name, note.version, note.abi, note.sdk_minor, note.min_minor, hex,
+		       fault ? fault : "yes");
 		return 0;
 	}
 	put(&b, "name", note.name, 1);
@@ -139,17 +144,25 @@ static int look(struct command_call *c)
 static int print_version(struct command_call *c)
 {
 	if (c->json)
-		printf("{\"davit\":\"%s\",\"dapr\":\"%s\",\"pluginAbi\":%u,\"sdkMinor\":%u}\n", DAVIT_VERSION, DAPR_LEVEL, DAVIT_ABI,
-		       DAVIT_SDK_MINOR);
+		printf("{\"davit\":\"%s\",\"dapr\":\"%s\",\"pluginAbi\":%u,\"sdkMinor\":%u}\n", DAVIT_VERSION,
+		       DAPR_LEVEL, DAVIT_ABI, DAVIT_SDK_MINOR);
 	else
-		printf("davit %s (Dapr %s, plugin ABI %u, SDK 0.%u)\n", DAVIT_VERSION, DAPR_LEVEL, DAVIT_ABI, DAVIT_SDK_MINOR);
+		printf("davit %s (Dapr %s, plugin ABI %u, SDK 0.%u)\n", DAVIT_VERSION, DAPR_LEVEL, DAVIT_ABI,
+		       DAVIT_SDK_MINOR);
 	return 0;
 }
 
-const struct command plugins_list = { "plugins list", "", "List the plugins that lie in the plugin folders", list, { PATH_FLAG } };
+const struct command plugins_list = {
+	"plugins list", "", "List the plugins that lie in the plugin folders", list, { PATH_FLAG }
+};
 const struct command plugins_verify = {
-	"plugins verify", "", "Check every plugin as the loader would, running none of its code; 1 when one is not well", verify,
+	"plugins verify",
+	"",
+	"Check every plugin as the loader would, running none of its code; 1 when one is not well",
+	verify,
 	{ PATH_FLAG }
 };
-const struct command inspect = { "inspect", "FILE.so", "Tell what a plugin file says of itself", look, { { NULL, NULL, NULL } } };
+const struct command inspect = {
+	"inspect", "FILE.so", "Tell what a plugin file says of itself", look, { { NULL, NULL, NULL } }
+};
 const struct command version = { "version", "", "Tell the versions", print_version, { { NULL, NULL, NULL } } };

@@ -97,22 +97,6 @@ static const char *default_resources(struct command_call *c)
 	return folder.p;
 }
 
-static const char *beside(struct arena *a, const char *name)
-{
-	char program[4096];
-	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
-	char *slash;
-
-	if (n <= 0)
-		return name;
-	program[n] = '\0';
-	slash = strrchr(program, '/');
-	if (slash == NULL)
-		return name;
-	*slash = '\0';
-	return arena_printf(a, "%s/%s", program, name).p;
-}
-
 static pid_t spawn(struct pair *p, const char *file, char *const *argv)
 {
 	sigset_t none;
@@ -132,7 +116,7 @@ static pid_t spawn(struct pair *p, const char *file, char *const *argv)
 static int start_sidecar(struct pair *p)
 {
 	struct command_call *c = p->c;
-	const char *argv[ARGUMENTS], *program = beside(c->a, "davitd"), *resources;
+	const char *argv[ARGUMENTS], *program = command_beside(c->a, "davitd"), *resources;
 	int n = 0, i, k;
 
 	argv[n++] = program;
@@ -288,8 +272,8 @@ static int run(struct command_call *c)
 		end(&p, &p.sidecar);
 		return 1;
 	}
-	fprintf(stderr, "davit: %s: HTTP http://127.0.0.1:%s gRPC 127.0.0.1:%s metrics http://127.0.0.1:%s/metrics\n", p.id, p.http,
-		p.grpc, p.metrics);
+	fprintf(stderr, "davit: %s: HTTP http://127.0.0.1:%s gRPC 127.0.0.1:%s metrics http://127.0.0.1:%s/metrics\n",
+		p.id, p.http, p.grpc, p.metrics);
 	had_app = p.app > 0;
 	while (p.sidecar > 0 && (p.app > 0 || !had_app) && !told)
 		told = next_signal(&p, 3600000);
@@ -301,7 +285,10 @@ static int run(struct command_call *c)
 }
 
 const struct command run_both = {
-	"run", "[FLAGS] [-- COMMAND [ARGUMENT...]]", "Run an application and its sidecar as one", run,
+	"run",
+	"[FLAGS] [-- COMMAND [ARGUMENT...]]",
+	"Run an application and its sidecar as one",
+	run,
 	{
 		{ "app-id", "ID", "Identity of the application; by default a random one" },
 		{ "app-port", "PORT", "Where the application listens" },
@@ -312,7 +299,8 @@ const struct command run_both = {
 		{ "dapr-http-port", "PORT", "The sidecar's HTTP API; by default a free one" },
 		{ "dapr-grpc-port", "PORT", "The sidecar's gRPC API; by default a free one" },
 		{ "metrics-port", "PORT", "The sidecar's metrics; by default a free one" },
-		{ "resources-path", "FOLDER", "Resources; may be repeated. By default a SQLite store and the environment's secrets" },
+		{ "resources-path", "FOLDER",
+		  "Resources; may be repeated. By default a SQLite store and the environment's secrets" },
 		{ "config", "FILE", "Configuration; may be repeated" },
 		{ "plugins-path", "FOLDER", "Where plugins lie; may be repeated" },
 		{ "min-tier", "TIER", "Refuse components below: community, standard or managed" },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host.h"
 
+#include <davit/names.h>
 #include <davit/pubsub.h>
 #include <davit/secrets.h>
 #include <davit/state.h>
@@ -75,6 +76,7 @@ static void flatten(struct call *c, const void *from, struct record *r)
 	const struct davit_state_page *page = from;
 	const struct davit_secret_item *secret = from;
 	const struct davit_publish_result *result = from;
+	const struct davit_name_address *found = from;
 	const struct davit_opened *opened = from;
 
 	memset(r, 0, sizeof(*r));
@@ -110,6 +112,7 @@ static void flatten(struct call *c, const void *from, struct record *r)
 		r->name = result->entry_id;
 		r->value = (struct davit_bytes){ result->error.p, result->error.n };
 		break;
+	case davit_name_address_kind: r->name = found->address; break;
 	default: fprintf(stderr, "a record of the unknown kind %u was emitted\n", r->kind); abort();
 	}
 }

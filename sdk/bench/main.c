@@ -25,8 +25,8 @@ static const char usage[] =
 	"usage: davit-bench [options] PLUGIN.so\n"
 	"  -t TYPE              the component; default: the plugin's first\n"
 	"  -p NAME=VALUE        a property, as often as needed\n"
-	"  -s NAME[/KEY]=VALUE  a secret that the store has\n"
-	"  -a NAME              a secret that it has not\n"
+	"  -s NAME[/KEY]=VALUE  a secret that the store has; an application and the address it resolves to\n"
+	"  -a NAME              a secret, or an application, that it has not\n"
 	"  -f TEXT              opening must fail, and the message contain TEXT\n"
 	"  -k PREFIX            put before every key of state, as a {tag} that keeps them together\n"
 	"  -n                   the store does not tell when a value expires\n"
@@ -137,6 +137,8 @@ static void run(struct host *h, const struct arguments *a)
 			suite_state_time(h);
 	} else if (h->component->block == DAVIT_BLOCK_PUBSUB) {
 		suite_pubsub(h);
+	} else if (h->component->block == DAVIT_BLOCK_NAMES) {
+		suite_names(h, a->secrets, a->nsecrets, a->absent, a->nabsent);
 	} else {
 		suite_secrets(h, a->secrets, a->nsecrets, a->absent, a->nabsent);
 	}

@@ -21,4 +21,7 @@ void rate_state(struct host *h, int seconds, int threads);
 /* expected: pairs of "name/key" and value; absent: names. */
 void suite_secrets(struct host *h, const struct davit_pair *expected, size_t n, const struct davit_str *absent,
 		   size_t nabsent);
+/* expected: applications and their addresses; absent: applications that are nowhere. */
+void suite_names(struct host *h, const struct davit_pair *expected, size_t n, const struct davit_str *absent,
+		 size_t nabsent);
 #endif

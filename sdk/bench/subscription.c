@@ -97,6 +97,13 @@ static davit_status take_credit(struct subscription *s)
 	return DAVIT_OK;
 }
 
+/* Until the plugin's function for the cancel has come back, unless it is that which calls. The lock is held. */
+static void wait_for_calling(struct subscription *s)
+{
+	while (s->calling && !pthread_equal(pthread_self(), s->caller))
+		pthread_cond_wait(&s->changed, &s->lock);
+}
+
 static davit_status on_emit(struct davit_call *call, const void *record)
 {
 	const struct davit_message *from = record;
@@ -135,6 +142,7 @@ static void on_done(struct davit_call *call, davit_status status)
 	struct subscription *s = of(call);
 
 	pthread_mutex_lock(&s->lock);
+	wait_for_calling(s);
 	s->twice += s->done;
 	s->done = 1;
 	s->status = status;
@@ -174,6 +182,8 @@ static int32_t on_on_cancel(struct davit_call *call, void (*fn)(void *arg), void
 	int at_once;
 
 	pthread_mutex_lock(&s->lock);
+	if (fn == NULL)
+		wait_for_calling(s);
 	at_once = s->cancelled && fn != NULL;
 	s->on_cancel = at_once ? NULL : fn;
 	s->on_cancel_arg = arg;
@@ -337,10 +347,16 @@ int subscription_close(struct subscription *s)
 	pthread_mutex_lock(&s->lock);
 	s->cancelled = 1;
 	fn = s->done ? NULL : s->on_cancel;
+	s->calling = fn != NULL;
+	s->caller = pthread_self();
 	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 	if (fn != NULL)
 		fn(s->on_cancel_arg);
+	pthread_mutex_lock(&s->lock);
+	s->calling = 0;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
 	while ((m = subscription_take(s, 0)) != NULL)
 		subscription_settle(s, m, DAVIT_SETTLE_RETRY);
 	pthread_mutex_lock(&s->lock);

@@ -33,6 +33,8 @@ struct subscription {
 	char text[512];
 	void (*on_cancel)(void *arg), (*on_credit)(void *arg);
 	void *on_cancel_arg, *on_credit_arg;
+	int calling; /* on_cancel is under way, on this thread */
+	pthread_t caller;
 	struct kept *kept; /* davit_alloc */
 };
 

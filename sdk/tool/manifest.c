@@ -3,6 +3,7 @@
  * davit-manifest: completes what is known only once a plugin is built, and writes the index of a plugin folder.
  *	davit-manifest fill TIERS SOURCE VERSION SHA256    the manifest of one plugin, to standard output
  *	davit-manifest index TIERS MANIFEST ...            the index that grants tiers, to standard output
+ * TIERS may be "-": then all is community, as a vendor's own always is.
  * Both print the same bytes for the same input.
  */
 #include <davit/plugin.h>
@@ -19,7 +20,7 @@ static const char *text(json_t *from, const char *name)
 static json_t *load(const char *path)
 {
 	json_error_t where;
-	json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
+	json_t *root = strcmp(path, "-") == 0 ? json_object() : json_load_file(path, JSON_REJECT_DUPLICATES, &where);
 
 	if (!json_is_object(root)) {
 		fprintf(stderr, "%s:%d: %s\n", path, where.line, root ? "must be an object" : where.text);

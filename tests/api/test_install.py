@@ -5,15 +5,10 @@ import subprocess
 
 import pytest
 
-from sidecar import BUILD, Sidecar, component
+from kit import script
+from sidecar import Sidecar, component
 
 pytestmark = [pytest.mark.ours, pytest.mark.plain]
-
-
-def script(what, destination, prefix="/usr", libdir="/usr/lib/x86_64-linux-gnu"):
-    env = dict(os.environ, BUILD=BUILD, DESTDIR=str(destination), PREFIX=prefix, BINDIR=prefix + "/bin", LIBDIR=libdir,
-               INCLUDEDIR=prefix + "/include")
-    subprocess.run(["packaging/install.sh", what], env=env, check=True, capture_output=True)
 
 
 def files(folder):
@@ -35,18 +30,18 @@ def test_what_is_installed_runs_under_both_names(tmp_path):
 
 
 def test_libdir_is_honoured(tmp_path):
-    script("install", tmp_path)
+    script("install", tmp_path, libdir="/usr/lib/x86_64-linux-gnu")
     found = files(tmp_path)
     assert "usr/lib/x86_64-linux-gnu/pkgconfig/davit.pc" in found
     assert any(f.startswith("usr/lib/x86_64-linux-gnu/davit/plugins/state.sqlite/") for f in found)
     assert not any(f.startswith("usr/lib/davit") for f in found)
-    script("uninstall", tmp_path)
+    script("uninstall", tmp_path, libdir="/usr/lib/x86_64-linux-gnu")
     assert files(tmp_path) == []
 
 
 def test_a_vendor_builds_with_pkg_config_alone(tmp_path):
     root = tmp_path / "root"
-    script("install", root)
+    script("install", root, libdir="/usr/lib/x86_64-linux-gnu")
     env = dict(os.environ, PKG_CONFIG_SYSROOT_DIR=str(root), PKG_CONFIG_LIBDIR=str(root / "usr/lib/x86_64-linux-gnu/pkgconfig"),
                PKG_CONFIG_ALLOW_SYSTEM_CFLAGS="1", PKG_CONFIG_ALLOW_SYSTEM_LIBS="1")
     flags = subprocess.run(["pkg-config", "--cflags", "--libs", "davit"], env=env, check=True, capture_output=True, text=True).stdout.split()

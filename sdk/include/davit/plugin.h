@@ -214,7 +214,7 @@ static inline davit_status davit_emit_owned(struct davit_call *call, const void 
 
 static inline davit_status davit_emit_self(struct davit_call *call, void *self)
 {
-	struct davit_opened record = DAVIT_INIT(davit_opened, .self = self);
+	struct davit_opened record = { (uint32_t)sizeof(record), davit_opened_kind, self, 0, 0 };
 
 	return davit_emit(call, &record);
 }
@@ -262,7 +262,10 @@ static inline int davit_cancelled(const struct davit_call *call)
 	return call->host->cancelled(call) != 0;
 }
 
-/* fn(arg) runs once when the call is cancelled, at once if it was already, on any thread; never after davit_done. */
+/*
+ * fn(arg) runs once when the call is cancelled, at once if it was already, on any thread; never after davit_done. fn == NULL
+ * takes it back: when that has returned, fn neither runs nor starts.
+ */
 static inline int davit_on_cancel(struct davit_call *call, void (*fn)(void *arg), void *arg)
 {
 	return call->host->on_cancel(call, fn, arg);
