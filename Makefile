@@ -57,7 +57,7 @@ help:
 #: make format       clang-format
 #: make fault        the n-th allocation, read, write and open fails, for every n
 #: make fuzz         every fuzz target for FUZZ_SECONDS (T=cel: one)
-#: make bench        requests per CPU-second, start, memory (DAPRD=path: the same load on Dapr's sidecar)
+#: make bench        figures beside their bounds (T=state: one table; DAPRD=path: the same load on Dapr's sidecar)
 #: make reproducible builds twice in different folders and compares
 #: make install      DESTDIR, PREFIX, LIBDIR; make uninstall
 #: make deps         only installs the Debian packages of packaging/packages.txt

@@ -55,14 +55,16 @@ fault: all tests $(VENV)/.stamp
 	@BUILD=$(BUILD) FAULT_STRIDE=1 $(VENV)/bin/python -m pytest -q -rs tests/fault
 
 # DAPRD=path puts the same load on Dapr's sidecar as well.
-BARE := $(BUILD)/tests/bare_mhd $(BUILD)/tests/bare_nghttp2
-$(BUILD)/tests/bare_mhd: tests/bench/bare_mhd.c
+BENCH := $(addprefix $(BUILD)/tests/,bare_mhd bare_nghttp2 paced paced_h2 plugin_call)
+$(BUILD)/tests/bare_mhd: BENCH_LIBS = $(shell $(PKG_CONFIG) --libs libmicrohttpd)
+$(BUILD)/tests/bare_nghttp2 $(BUILD)/tests/paced_h2: BENCH_LIBS = $(shell $(PKG_CONFIG) --libs libnghttp2)
+$(BUILD)/tests/paced: BENCH_LIBS = $(shell $(PKG_CONFIG) --libs libcurl)
+$(BUILD)/tests/plugin_call: BENCH_LIBS = $(BUILD)/libkernel.a $(BUILD)/libproto.a $(KERNEL_LIBS)
+$(BUILD)/tests/plugin_call: $(BUILD)/libkernel.a $(BUILD)/libproto.a
+$(BENCH): $(BUILD)/tests/%: tests/bench/%.c tests/bench/timetable.h
 	@mkdir -p $(@D)
-	$(CC) -D_GNU_SOURCE $(CFLAGS) $(LDFLAGS) -pie -o $@ $< $(shell $(PKG_CONFIG) --libs libmicrohttpd)
-$(BUILD)/tests/bare_nghttp2: tests/bench/bare_nghttp2.c
-	@mkdir -p $(@D)
-	$(CC) -D_GNU_SOURCE $(CFLAGS) $(LDFLAGS) -pie -o $@ $< $(shell $(PKG_CONFIG) --libs libnghttp2)
-bench: all $(BARE)
-	@BUILD=$(BUILD) DAPRD="$(DAPRD)" python3 tests/bench/bench.py
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -pie -o $@ $< $(BENCH_LIBS)
+bench: all $(BENCH)
+	@BUILD=$(BUILD) DAPRD="$(DAPRD)" T="$(T)" python3 tests/bench/bench.py
 
 include tests/fuzz/fuzz.mk

@@ -10,7 +10,7 @@
 #define BASE_RECYCLE_H
 #include <stddef.h>
 
-#define RECYCLE_MAX 1024u	 /* bytes of the largest piece that is kept */
+#define RECYCLE_MAX 1024u	  /* bytes of the largest piece that is kept */
 #define RECYCLE_KEPT (512u << 10) /* bytes */
 
 void *recycle_alloc(size_t n); /* aligned to 16; NULL when there is no memory */

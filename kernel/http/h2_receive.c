@@ -124,8 +124,8 @@ static void set_pseudo(struct h2_call *m, struct str name, struct str value)
 	}
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *f, const uint8_t *n, size_t nn,
-		     const uint8_t *v, size_t nv, uint8_t flags, void *user)
+static int on_header(nghttp2_session *session, const nghttp2_frame *f, const uint8_t *n, size_t nn, const uint8_t *v,
+		     size_t nv, uint8_t flags, void *user)
 {
 	struct h2 *h = user;
 	struct h2_call *m = h->heading;
@@ -252,8 +252,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *f, void *user
 		if (m != NULL)
 			m->in_done = 1; /* the client sends no more */
 		break;
-	default:
-		break;
+	default: break;
 	}
 	if (m != NULL && f->hd.flags & NGHTTP2_FLAG_END_STREAM &&
 	    (f->hd.type == NGHTTP2_DATA || f->hd.type == NGHTTP2_HEADERS))
@@ -368,7 +367,8 @@ int h2_read(struct http_exchange *x, struct str *ret_piece)
 	while (m->in.n == 0) {
 		if (m->in_done)
 			return 0;
-		if (m->k.cut || m->closed || m->k.unread) /* closed: replied to, so what it still had to say was refused */
+		if (m->k.cut || m->closed ||
+		    m->k.unread) /* closed: replied to, so what it still had to say was refused */
 			return -1;
 		if (wait_for_more(m) < 0) {
 			http_abort(x, NGHTTP2_CANCEL);

@@ -260,7 +260,9 @@ void metrics_invoke_sent(struct metrics *m, struct str app, int streaming)
 void metrics_invoke_done(struct metrics *m, struct str app, int streaming, int status, int64_t ns)
 {
 	char text[16];
-	struct str labels[] = { app, { text, (size_t)snprintf(text, sizeof(text), "%d", status) }, invoke_type(streaming) };
+	struct str labels[] = { app,
+				{ text, (size_t)snprintf(text, sizeof(text), "%d", status) },
+				invoke_type(streaming) };
 
 	count(m, METRIC_INVOKE_RESPONSE_RECEIVED, labels);
 	if (!streaming)
