@@ -63,10 +63,10 @@ struct bus {
 	struct consumer *consumers;
 	struct held *owed; /* settled, and the file has not taken it yet */
 	int64_t touched[TOUCHED];
-	int ntouched; /* TOUCHED + 1: too many */
-	int64_t settled; /* messages since the last trim */
+	int ntouched;				      /* TOUCHED + 1: too many */
+	int64_t settled;			      /* messages since the last trim */
 	int64_t trim_ms, look_ms, sweep_ms, again_ms; /* monotonic: when to; INT64_MAX: not */
-	int failing; /* a transaction of its own failed and that was logged */
+	int failing;				      /* a transaction of its own failed and that was logged */
 };
 
 /* Any thread. DAVIT_PENDING; or why it was not taken, told to the call. */

@@ -225,7 +225,8 @@ static int join(struct bus *b, struct consumer *c)
 	if (rc != SQLITE_OK)
 		return rc;
 	c->topic_id = TOPIC_OF(last);
-	s = DATABASE_PREPARE(&b->db, STATEMENT_GROUP_JOIN, &rc, c->topic_id, 0, TOPIC_FIRST(c->topic_id), now_wall_ms());
+	s = DATABASE_PREPARE(&b->db, STATEMENT_GROUP_JOIN, &rc, c->topic_id, 0, TOPIC_FIRST(c->topic_id),
+			     now_wall_ms());
 	if (s == NULL)
 		return rc;
 	sqlite3_bind_text(s, 2, b->options.group, -1, SQLITE_STATIC);
@@ -265,8 +266,8 @@ static void finish_subscribe(struct bus *b, struct request *r)
 		c->next = b->consumers;
 		b->consumers = c;
 	}
-	if (__atomic_compare_exchange_n(&c->state, &was, failed ? CONSUMER_FAILED : CONSUMER_STANDS, 0, __ATOMIC_ACQ_REL,
-					__ATOMIC_ACQUIRE))
+	if (__atomic_compare_exchange_n(&c->state, &was, failed ? CONSUMER_FAILED : CONSUMER_STANDS, 0,
+					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		return;
 	if (!failed) {
 		__atomic_store_n(&c->cancelled, 1, __ATOMIC_RELEASE);
@@ -321,7 +322,8 @@ static int wait_for_start(struct consumer *c, const struct davit_sleep_service *
 		if (!davit_cancelled(c->request.call) &&
 		    sleeper->sleep(c->bus->instance, NULL, START_LOOK_MS) == DAVIT_OK)
 			continue;
-		if (__atomic_compare_exchange_n(&c->state, &state, CONSUMER_LEFT, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		if (__atomic_compare_exchange_n(&c->state, &state, CONSUMER_LEFT, 0, __ATOMIC_ACQ_REL,
+						__ATOMIC_ACQUIRE))
 			return CONSUMER_LEFT;
 	}
 	return state;

@@ -13,8 +13,8 @@ enum consumer_state {
 
 /* A message that was emitted and is not settled, or that could not be emitted. Its address is the token. */
 struct held {
-	struct held *next, **link; /* of its consumer, or of those that are owed */
-	struct consumer *consumer; /* referenced */
+	struct held *next, **link;    /* of its consumer, or of those that are owed */
+	struct consumer *consumer;    /* referenced */
 	int64_t group, message, peer; /* as it stands in the file */
 	int64_t failures;
 	int outcome, counts; /* owed: as it is to be settled */
@@ -46,12 +46,12 @@ davit_status consumer_subscribe(void *self, struct davit_call *call, const struc
 davit_status consumer_settle(void *self, struct davit_call *call, const struct davit_settle *in);
 
 void consumers_look(struct bus *b, int64_t topic); /* at what there is of a topic; 0: of each */
-int consumers_pump(struct bus *b); /* hands out what there is credit for; 1: there may be more */
-void consumers_try(struct bus *b);	 /* before requests are applied */
-void consumers_end(struct bus *b);	 /* completes those that were cancelled */
-void consumers_settle_owed(struct bus *b); /* another try */
-int64_t consumers_due(const struct bus *b); /* monotonic: when the next is due */
-void consumers_free(struct bus *b);	 /* at the end, whatever they hold */
+int consumers_pump(struct bus *b);		   /* hands out what there is credit for; 1: there may be more */
+void consumers_try(struct bus *b);		   /* before requests are applied */
+void consumers_end(struct bus *b);		   /* completes those that were cancelled */
+void consumers_settle_owed(struct bus *b);	   /* another try */
+int64_t consumers_due(const struct bus *b);	   /* monotonic: when the next is due */
+void consumers_free(struct bus *b);		   /* at the end, whatever they hold */
 
 struct consumer *consumer_ref(struct consumer *c);
 void consumer_unref(struct consumer *c);

@@ -25,7 +25,8 @@ static const char *const texts[STATEMENTS] = {
 	[STATEMENT_COPY] = "INSERT INTO pubsub_message (id, published, expires, metadata, data) "
 			   "SELECT ?2, ?3, expires, metadata, data FROM pubsub_message WHERE id = ?1",
 	[STATEMENT_GET] = "SELECT metadata, data, expires FROM pubsub_message WHERE id = ?1",
-	[STATEMENT_NEW] = "SELECT id, metadata, data, expires FROM pubsub_message WHERE id > ?1 AND id <= ?2 ORDER BY id",
+	[STATEMENT_NEW] =
+		"SELECT id, metadata, data, expires FROM pubsub_message WHERE id > ?1 AND id <= ?2 ORDER BY id",
 	[STATEMENT_FIRST] = "SELECT id FROM pubsub_message WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1",
 	[STATEMENT_OLD] = "SELECT id, published FROM pubsub_message WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3",
 	[STATEMENT_DELETE] = "DELETE FROM pubsub_message WHERE id >= ?1 AND id <= ?2",
@@ -43,16 +44,19 @@ static const char *const texts[STATEMENTS] = {
 				   "AND NOT EXISTS (SELECT 1 FROM pubsub_consumer WHERE topic = ?1) LIMIT 1",
 	[STATEMENT_GROUP_DROP] = "DELETE FROM pubsub_group WHERE id = ?1",
 	[STATEMENT_LOOK] = "SELECT t.last, g.position, (SELECT min(due) FROM pubsub_pending "
-			   "INDEXED BY pubsub_pending_due WHERE grp = ?1 AND peer = 0) FROM pubsub_group g JOIN pubsub_topic t ON t.id = g.topic "
+			   "INDEXED BY pubsub_pending_due WHERE grp = ?1 AND peer = 0) FROM pubsub_group g JOIN "
+			   "pubsub_topic t ON t.id = g.topic "
 			   "WHERE g.id = ?1",
-	[STATEMENT_FLOOR] = "SELECT min(ifnull((SELECT min(message) - 1 FROM pubsub_pending WHERE grp = g.id), g.position)) "
-			    "FROM pubsub_group g WHERE g.topic = ?1",
+	[STATEMENT_FLOOR] =
+		"SELECT min(ifnull((SELECT min(message) - 1 FROM pubsub_pending WHERE grp = g.id), g.position)) "
+		"FROM pubsub_group g WHERE g.topic = ?1",
 	[STATEMENT_CEILING] = "SELECT min(position) FROM pubsub_group WHERE topic = ?1",
 	[STATEMENT_WAITING] = "SELECT message, failures, due FROM pubsub_pending INDEXED BY pubsub_pending_waiting "
 			      "WHERE grp = ?1 AND peer = 0 ORDER BY message LIMIT ?3",
 	[STATEMENT_DUE] = "SELECT message, failures, due FROM pubsub_pending INDEXED BY pubsub_pending_due "
 			  "WHERE grp = ?1 AND peer = 0 AND due <= ?2 ORDER BY due, message LIMIT ?3",
-	[STATEMENT_HOLD_NEW] = "INSERT INTO pubsub_pending (grp, message, peer, due, failures) VALUES (?1, ?2, ?3, 0, 0)",
+	[STATEMENT_HOLD_NEW] =
+		"INSERT INTO pubsub_pending (grp, message, peer, due, failures) VALUES (?1, ?2, ?3, 0, 0)",
 	[STATEMENT_HOLD] = "UPDATE pubsub_pending SET peer = ?3, due = 0 WHERE grp = ?1 AND message = ?2",
 	[STATEMENT_FORGET] = "DELETE FROM pubsub_pending WHERE grp = ?1 AND message = ?2",
 	[STATEMENT_TAKEN] = "DELETE FROM pubsub_pending WHERE grp = ?1 AND message = ?2 AND (peer = ?3 OR peer = 0)",
@@ -149,10 +153,11 @@ static int set_up(struct database *d)
 	int rc;
 
 	/* A burst need not leave a file of megabytes behind; what was deleted is no secret by itself. */
-	rc = sqlite3_exec(d->db,
-			  "PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 33554432; PRAGMA secure_delete = FAST; "
-			  "PRAGMA wal_autocheckpoint = 4000",
-			  NULL, NULL, NULL);
+	rc = sqlite3_exec(
+		d->db,
+		"PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 33554432; PRAGMA secure_delete = FAST; "
+		"PRAGMA wal_autocheckpoint = 4000",
+		NULL, NULL, NULL);
 	d->synchronous = 1;
 	for (i = 0; i < d->options->file.npragmas && rc == SQLITE_OK; i++) {
 		snprintf(sql, sizeof(sql), "PRAGMA %s", d->options->file.pragmas[i]);
@@ -203,7 +208,8 @@ static int set_synchronous(struct database *d, int durable)
 
 	if (d->options->own_synchronous || d->synchronous == wanted)
 		return SQLITE_OK;
-	rc = sqlite3_exec(d->db, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
+	rc = sqlite3_exec(d->db, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", NULL, NULL,
+			  NULL);
 	if (rc == SQLITE_OK)
 		d->synchronous = wanted;
 	return rc;

@@ -27,51 +27,51 @@ enum statement {
 	STATEMENT_BEGIN, /* for writing */
 	STATEMENT_COMMIT,
 	STATEMENT_ROLLBACK,
-	STATEMENT_TOPIC_TAKE,  /* ?1 name, ?2 how many ids, ?3 now: the last of them, the time they are published at */
-	STATEMENT_TOPIC_NEW,   /* ?1 name */
-	STATEMENT_TOPIC_START, /* ?1 the topic's id, ?2 the id its messages begin behind */
-	STATEMENT_TOPIC_GET,   /* ?1 name: id */
-	STATEMENT_TOPIC_NEXT,  /* ?1 id to begin behind: id */
-	STATEMENT_TOPIC_DROP,  /* ?1 id, ?2 its messages begin behind, ?3 end with: if nothing is left of it */
-	STATEMENT_PUT,	       /* ?1 id, ?2 published, ?3 expires, ?4 metadata, ?5 data */
-	STATEMENT_COPY,	       /* ?1 id of a message, ?2 id of its copy, ?3 published */
-	STATEMENT_GET,	       /* ?1 id: metadata, data, expires */
-	STATEMENT_NEW,	       /* ?1 id to begin behind, ?2 the last: id, metadata, data, expires */
-	STATEMENT_FIRST,       /* ?1 id to begin behind, ?2 the last: id */
-	STATEMENT_OLD,	       /* ?1 id to begin behind, ?2 the last, ?3 most: id, published */
-	STATEMENT_DELETE,      /* ?1 from, ?2 to, both included */
+	STATEMENT_TOPIC_TAKE,	/* ?1 name, ?2 how many ids, ?3 now: the last of them, the time they are published at */
+	STATEMENT_TOPIC_NEW,	/* ?1 name */
+	STATEMENT_TOPIC_START,	/* ?1 the topic's id, ?2 the id its messages begin behind */
+	STATEMENT_TOPIC_GET,	/* ?1 name: id */
+	STATEMENT_TOPIC_NEXT,	/* ?1 id to begin behind: id */
+	STATEMENT_TOPIC_DROP,	/* ?1 id, ?2 its messages begin behind, ?3 end with: if nothing is left of it */
+	STATEMENT_PUT,		/* ?1 id, ?2 published, ?3 expires, ?4 metadata, ?5 data */
+	STATEMENT_COPY,		/* ?1 id of a message, ?2 id of its copy, ?3 published */
+	STATEMENT_GET,		/* ?1 id: metadata, data, expires */
+	STATEMENT_NEW,		/* ?1 id to begin behind, ?2 the last: id, metadata, data, expires */
+	STATEMENT_FIRST,	/* ?1 id to begin behind, ?2 the last: id */
+	STATEMENT_OLD,		/* ?1 id to begin behind, ?2 the last, ?3 most: id, published */
+	STATEMENT_DELETE,	/* ?1 from, ?2 to, both included */
 	STATEMENT_DELETE_TAKEN, /* ?1 from, ?2 to, ?3 topic: those that no group has pending */
-	STATEMENT_DELETE_EXPIRED, /* ?1 now, ?2 most */
-	STATEMENT_GROUP_JOIN,  /* ?1 topic, ?2 name, ?3 position, ?4 now */
-	STATEMENT_GROUP_GET,   /* ?1 topic, ?2 name: id */
-	STATEMENT_GROUP_SEEN,  /* ?1 now, ?2 id */
-	STATEMENT_GROUP_MOVE,  /* ?1 position, ?2 id */
-	STATEMENT_GROUP_FORGET, /* ?1 topic, ?2 seen before: id; with nobody there */
-	STATEMENT_GROUP_DROP,  /* ?1 id */
-	STATEMENT_LOOK,	       /* ?1 group: the topic's last message, position, when the next that waits is due */
-	STATEMENT_FLOOR,       /* ?1 topic: all up to here is taken by each group; NULL: there is no group */
-	STATEMENT_CEILING,     /* ?1 topic: all up to here was handed out to each group */
-	STATEMENT_WAITING,     /* ?1 group, ?2 now, ?3 most: message, failures, due; by message */
-	STATEMENT_DUE,	       /* the same, those that are due; by due */
-	STATEMENT_HOLD_NEW,    /* ?1 group, ?2 message, ?3 peer */
-	STATEMENT_HOLD,	       /* ?1 group, ?2 message, ?3 peer */
-	STATEMENT_FORGET,      /* ?1 group, ?2 message */
-	STATEMENT_TAKEN,       /* ?1 group, ?2 message, ?3 peer: unless another holds it */
-	STATEMENT_GIVE_BACK,   /* ?1 group, ?2 message, ?3 peer, ?4 due, ?5 more failures */
-	STATEMENT_PENDING_DELETE, /* ?1 topic, ?2 the last message */
-	STATEMENT_PENDING_DROP, /* ?1 group */
-	STATEMENT_PEER_NEW,    /* ?1 id, ?2 alive, ?3 name */
-	STATEMENT_PEER_ALIVE,  /* ?1 alive, ?2 id */
-	STATEMENT_PEER_GET,    /* ?1 id */
-	STATEMENT_PEERS,       /* id, alive */
-	STATEMENT_PEER_RELEASE, /* ?1 peer: what it holds waits, and is due */
-	STATEMENT_PEER_LEAVE,  /* ?1 peer: its consumers */
-	STATEMENT_PEER_DROP,   /* ?1 id */
-	STATEMENT_CONSUMER_ADD, /* ?1 topic, ?2 peer */
-	STATEMENT_CONSUMER_DROP, /* ?1 topic, ?2 peer */
-	STATEMENT_CONSUMERS,   /* ?1 topic: peer */
+	STATEMENT_DELETE_EXPIRED,  /* ?1 now, ?2 most */
+	STATEMENT_GROUP_JOIN,	   /* ?1 topic, ?2 name, ?3 position, ?4 now */
+	STATEMENT_GROUP_GET,	   /* ?1 topic, ?2 name: id */
+	STATEMENT_GROUP_SEEN,	   /* ?1 now, ?2 id */
+	STATEMENT_GROUP_MOVE,	   /* ?1 position, ?2 id */
+	STATEMENT_GROUP_FORGET,	   /* ?1 topic, ?2 seen before: id; with nobody there */
+	STATEMENT_GROUP_DROP,	   /* ?1 id */
+	STATEMENT_LOOK,		   /* ?1 group: the topic's last message, position, when the next that waits is due */
+	STATEMENT_FLOOR,	   /* ?1 topic: all up to here is taken by each group; NULL: there is no group */
+	STATEMENT_CEILING,	   /* ?1 topic: all up to here was handed out to each group */
+	STATEMENT_WAITING,	   /* ?1 group, ?2 now, ?3 most: message, failures, due; by message */
+	STATEMENT_DUE,		   /* the same, those that are due; by due */
+	STATEMENT_HOLD_NEW,	   /* ?1 group, ?2 message, ?3 peer */
+	STATEMENT_HOLD,		   /* ?1 group, ?2 message, ?3 peer */
+	STATEMENT_FORGET,	   /* ?1 group, ?2 message */
+	STATEMENT_TAKEN,	   /* ?1 group, ?2 message, ?3 peer: unless another holds it */
+	STATEMENT_GIVE_BACK,	   /* ?1 group, ?2 message, ?3 peer, ?4 due, ?5 more failures */
+	STATEMENT_PENDING_DELETE,  /* ?1 topic, ?2 the last message */
+	STATEMENT_PENDING_DROP,	   /* ?1 group */
+	STATEMENT_PEER_NEW,	   /* ?1 id, ?2 alive, ?3 name */
+	STATEMENT_PEER_ALIVE,	   /* ?1 alive, ?2 id */
+	STATEMENT_PEER_GET,	   /* ?1 id */
+	STATEMENT_PEERS,	   /* id, alive */
+	STATEMENT_PEER_RELEASE,	   /* ?1 peer: what it holds waits, and is due */
+	STATEMENT_PEER_LEAVE,	   /* ?1 peer: its consumers */
+	STATEMENT_PEER_DROP,	   /* ?1 id */
+	STATEMENT_CONSUMER_ADD,	   /* ?1 topic, ?2 peer */
+	STATEMENT_CONSUMER_DROP,   /* ?1 topic, ?2 peer */
+	STATEMENT_CONSUMERS,	   /* ?1 topic: peer */
 	STATEMENT_CONSUMER_TOPICS, /* ?1 peer: topic */
-	STATEMENT_CLAIM,       /* ?1 now, ?2 before: notes a clean-up unless there was one since */
+	STATEMENT_CLAIM,	   /* ?1 now, ?2 before: notes a clean-up unless there was one since */
 	STATEMENTS
 };
 
@@ -101,8 +101,8 @@ int database_run(struct database *d, enum statement which, int n, const int64_t 
 #define DATABASE_RUN(d, which, ...) \
 	database_run(d, which, (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), (int64_t[]){ __VA_ARGS__ })
 #define DATABASE_PREPARE(d, which, ret_rc, ...) \
-	database_prepare(d, which, (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), (int64_t[]){ __VA_ARGS__ }, \
-			 ret_rc)
+	database_prepare(d, which, (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), \
+			 (int64_t[]){ __VA_ARGS__ }, ret_rc)
 int64_t database_changes(const struct database *d);
 void database_checkpoint(struct database *d); /* begins the log anew where that is possible */
 

@@ -26,7 +26,7 @@ struct round {
 	int64_t n, bytes, gone;
 	struct event *first, **last;
 	int64_t position, end; /* how far the group has come, and the topic goes */
-	int blocked; /* one that waits holds up the others */
+	int blocked;	       /* one that waits holds up the others */
 };
 
 static void release(void *arg)
@@ -115,8 +115,8 @@ static int take_all_waiting(struct bus *b, struct round *r)
 	int n = 0, i, rc;
 	sqlite3_stmt *s;
 
-	s = DATABASE_PREPARE(&b->db, b->options.parallel ? STATEMENT_DUE : STATEMENT_WAITING, &rc, r->c->group_id, r->now,
-			     r->most);
+	s = DATABASE_PREPARE(&b->db, b->options.parallel ? STATEMENT_DUE : STATEMENT_WAITING, &rc, r->c->group_id,
+			     r->now, r->most);
 	if (s == NULL)
 		return rc;
 	while ((rc = sqlite3_step(s)) == SQLITE_ROW && n < MOST) {

@@ -249,7 +249,9 @@ static void keep_times(struct bus *b)
 	if (b->settled >= TRIM_MESSAGES || (b->settled > 0 && now >= b->trim_ms)) {
 		sweep_trim(b);
 		b->settled = 0;
-		b->trim_ms = now_ms() + TRIM_MS;
+		b->trim_ms = INT64_MAX;
+	} else if (b->settled > 0 && b->trim_ms == INT64_MAX) {
+		b->trim_ms = now + TRIM_MS;
 	}
 	if (b->options.cleanup_ms > 0 && now >= b->sweep_ms) {
 		sweep_clean(b);

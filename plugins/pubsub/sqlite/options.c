@@ -26,9 +26,11 @@ static int read_file(const struct davit_open *in, struct options *o, struct faul
 	if (sqlite_file_read(in, &o->file, f) < 0)
 		return -1;
 	if (o->file.memory)
-		return bad(f, "connectionString", "nothing would outlast the sidecar: name a file, or use pubsub.in-memory");
+		return bad(f, "connectionString",
+			   "nothing would outlast the sidecar: name a file, or use pubsub.in-memory");
 	if (o->file.read_only)
-		return bad(f, "connectionString", "a file that may only be read takes no messages: leave out mode=ro and immutable");
+		return bad(f, "connectionString",
+			   "a file that may only be read takes no messages: leave out mode=ro and immutable");
 	for (i = 0; i < o->file.npragmas; i++)
 		o->own_synchronous |= strncasecmp(o->file.pragmas[i], "synchronous", 11) == 0;
 	return 0;

@@ -11,8 +11,8 @@ struct options {
 	int parallel;
 	int own_synchronous; /* the connection string says how safely to write */
 	int64_t redeliver_ms, processing_ms, busy_ms;
-	int64_t retention_ms; /* 0: for ever */
-	int64_t cleanup_ms;   /* 0: never */
+	int64_t retention_ms;	/* 0: for ever */
+	int64_t cleanup_ms;	/* 0: never */
 	int64_t max_deliveries; /* 0: until it is taken */
 };
 

@@ -33,7 +33,8 @@ void peer_open_folder(struct bus *b)
 		b->peer.sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (b->peer.sender < 0)
 		davit_log(b->instance, DAVIT_LOG_WARN,
-			  "The folder beside the database for waking other sidecars cannot be used (%s): they look every few seconds",
+			  "The folder beside the database for waking other sidecars cannot be used (%s): they look "
+			  "every few seconds",
 			  strerrordesc_np(errno));
 	free(path);
 }
@@ -97,7 +98,8 @@ static void listen_as(struct bus *b, int64_t id)
 	n = address(p, id, &at);
 	name_of(id, name);
 	p->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (p->socket < 0 || bind(p->socket, (struct sockaddr *)&at, n) < 0 || fstatat(p->folder, "", &st, AT_EMPTY_PATH) < 0) {
+	if (p->socket < 0 || bind(p->socket, (struct sockaddr *)&at, n) < 0 ||
+	    fstatat(p->folder, "", &st, AT_EMPTY_PATH) < 0) {
 		davit_log(b->instance, DAVIT_LOG_WARN, "No socket to be woken by (%s): looking every few seconds",
 			  strerrordesc_np(errno));
 		close_socket(p);
@@ -260,7 +262,8 @@ static int is_known(struct bus *b, const char *name, int *ret_rc)
 
 int peer_tidy(struct bus *b)
 {
-	int fd = b->peer.folder >= 0 ? openat(b->peer.folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1, rc = SQLITE_OK;
+	int fd = b->peer.folder >= 0 ? openat(b->peer.folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1,
+	    rc = SQLITE_OK;
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *e;
 

@@ -11,7 +11,8 @@
 static const char *const steps[LEVEL] = {
 	"CREATE TABLE pubsub_topic (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, "
 	"last INTEGER NOT NULL, time INTEGER NOT NULL);"
-	"CREATE TABLE pubsub_message (id INTEGER PRIMARY KEY, published INTEGER NOT NULL, expires INTEGER, metadata BLOB, "
+	"CREATE TABLE pubsub_message (id INTEGER PRIMARY KEY, published INTEGER NOT NULL, expires INTEGER, metadata "
+	"BLOB, "
 	"data BLOB NOT NULL);"
 	"CREATE INDEX pubsub_message_expires ON pubsub_message (expires) WHERE expires IS NOT NULL;"
 	"CREATE TABLE pubsub_group (id INTEGER PRIMARY KEY AUTOINCREMENT, topic INTEGER NOT NULL, name TEXT NOT NULL, "
@@ -66,7 +67,8 @@ static int note(struct database *d, const char *key, const char *value)
 static int level(struct database *d, long *ret_level)
 {
 	char text[32];
-	int rc = ask(d, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'pubsub_note'", text, sizeof(text));
+	int rc = ask(d, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'pubsub_note'", text,
+		     sizeof(text));
 
 	if (rc == SQLITE_OK && text[0] != '\0')
 		rc = ask(d, "SELECT value FROM pubsub_note WHERE key = 'level'", text, sizeof(text));
