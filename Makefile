@@ -49,7 +49,7 @@ clean:
 help:
 	@sed -n 's/^#: //p' Makefile
 
-#: make run          builds, starts a sidecar beside a sample application; Ctrl-C ends both (ONCE=1: ends by itself)
+#: make run          builds, starts two sample applications with their sidecars; Ctrl-C ends all (ONCE=1: by itself)
 #: make check        builds and runs every test (T=label: one unit, component type or file of tests)
 #: make sanitize     the same under ASan and UBSan, then under TSan
 #: make layers       which room includes which; the licence line of each file

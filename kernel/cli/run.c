@@ -73,23 +73,34 @@ static int make_folders(char *path)
 	return mkdir(path, 0700) < 0 && errno != EEXIST ? -1 : 0;
 }
 
-/* Without --resources-path: a durable store and the environment's secrets, with no server, in the user's own folder. */
+/* A component on a SQLite file of its own; more is further metadata. */
+static int write_sqlite(struct command_call *c, struct str folder, const char *name, const char *type, const char *file,
+			const char *more)
+{
+	struct str text = arena_printf(c->a,
+				       "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: %s\nspec:\n"
+				       "  type: %s\n  version: v1\n  metadata:\n    - name: connectionString\n"
+				       "      value: \"%s\"\n%s",
+				       name, type, file, more);
+
+	return write_file(arena_printf(c->a, STR_FMT "/%s.yaml", STR_ARG(folder), name).p, text.p);
+}
+
+/* Without --resources-path: a durable store, durable topics and the environment's secrets, with no server, in the user's own
+ * folder: all sidecars that this user runs so share them. */
 static const char *default_resources(struct command_call *c)
 {
 	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-	struct str folder, text;
+	struct str folder;
 
 	if (state == NULL || state[0] != '/')
 		state = arena_printf(c->a, "%s/.local/state", home && home[0] ? home : ".").p;
 	folder = arena_printf(c->a, "%s/davit/resources", state);
 	if (make_folders((char *)folder.p) < 0)
 		return NULL;
-	text = arena_printf(c->a,
-			    "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: statestore\nspec:\n"
-			    "  type: state.sqlite\n  version: v1\n  metadata:\n    - name: connectionString\n"
-			    "      value: \"%s/davit/state.db\"\n    - name: actorStateStore\n      value: \"true\"\n",
-			    state);
-	if (write_file(arena_printf(c->a, STR_FMT "/statestore.yaml", STR_ARG(folder)).p, text.p) < 0 ||
+	if (write_sqlite(c, folder, "statestore", "state.sqlite", arena_printf(c->a, "%s/davit/state.db", state).p,
+			 "    - name: actorStateStore\n      value: \"true\"\n") < 0 ||
+	    write_sqlite(c, folder, "pubsub", "pubsub.sqlite", arena_printf(c->a, "%s/davit/pubsub.db", state).p, "") < 0 ||
 	    write_file(arena_printf(c->a, STR_FMT "/secretstore.yaml", STR_ARG(folder)).p,
 		       "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: secretstore\nspec:\n"
 		       "  type: secretstores.local.env\n  version: v1\n") < 0)
@@ -300,7 +311,7 @@ const struct command run_both = {
 		{ "dapr-grpc-port", "PORT", "The sidecar's gRPC API; by default a free one" },
 		{ "metrics-port", "PORT", "The sidecar's metrics; by default a free one" },
 		{ "resources-path", "FOLDER",
-		  "Resources; may be repeated. By default a SQLite store and the environment's secrets" },
+		  "Resources; may be repeated. By default state and topics in SQLite files and the environment's secrets" },
 		{ "config", "FILE", "Configuration; may be repeated" },
 		{ "plugins-path", "FOLDER", "Where plugins lie; may be repeated" },
 		{ "min-tier", "TIER", "Refuse components below: community, standard or managed" },

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""`make run`: a sidecar on its embedded default (state in SQLite, secrets from a file) beside the sample application.
+"""`make run`: two sample applications, each with its sidecar on the embedded default: state, topics and names in SQLite files
+that both share, secrets from a file. No server, nothing in the network.
 
 	run.py [--build build] [--once]
 
-Stays up until Ctrl-C, which ends both with exit code 0; --once ends by itself after the application's tour. Everything lies in
-a folder of its own below TMPDIR, gone at the end.
+Stays up until Ctrl-C, which ends all with exit code 0; --once ends by itself after the tour. Everything lies in a folder of
+its own below TMPDIR, gone at the end.
 """
 import argparse
 import http.client
@@ -19,49 +20,68 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-RESOURCES = """apiVersion: dapr.io/v1alpha1
+COMPONENT = """apiVersion: dapr.io/v1alpha1
 kind: Component
 metadata:
-  name: statestore
+  name: {name}
 spec:
-  type: state.sqlite
+  type: {type}
   version: v1
   metadata:
-  - name: connectionString
-    value: "file:{folder}/state.db"
----
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata:
-  name: secretstore
-spec:
-  type: secretstores.local.file
-  version: v1
-  metadata:
-  - name: secretsFile
-    value: "{folder}/secrets.json"
+  - name: {field}
+    value: "{folder}/{file}"
 """
+COMPONENTS = [("statestore", "state.sqlite", "connectionString", "state.db"),
+              ("pubsub", "pubsub.sqlite", "connectionString", "pubsub.db"),
+              ("secretstore", "secretstores.local.file", "secretsFile", "secrets.json")]
+CONFIGURATION = """apiVersion: dapr.io/v1alpha1
+kind: Configuration
+metadata:
+  name: config
+spec:
+  tracing:
+    samplingRate: "1"
+  nameResolution:
+    component: sqlite
+    version: v1
+    configuration:
+      connectionString: "{folder}/names.db"
+"""
+TAKEN = set()
+# Held while we run: who starts beside us takes ports by chance, or both would find the same ones free.
+FIRST = socket.socket(socket.AF_UNIX)
+
+
+def is_first():
+    try:
+        FIRST.bind("\0davit-run")
+        return True
+    except OSError:
+        return FIRST.getsockname() not in (b"", "")
 
 
 def port(wished):
     """The wished one, or another where it is taken."""
-    for number in (wished, 0):
+    for number in (wished if is_first() else 0, 0, 0, 0, 0):
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 s.bind(("127.0.0.1", number))
-                return s.getsockname()[1]
             except OSError:
                 continue
+            number = s.getsockname()[1]
+            if number not in TAKEN:
+                TAKEN.add(number)
+                return number
     sys.exit("run: no free port")
 
 
-def ready(number, process):
+def answers(number, process, path):
     end = time.monotonic() + 20
     while time.monotonic() < end and process.poll() is None:
         c = http.client.HTTPConnection("127.0.0.1", number, timeout=2)
         try:
-            c.request("GET", "/v1.0/healthz")
+            c.request("GET", path)
             if c.getresponse().status == 204:
                 return True
         except OSError:
@@ -84,6 +104,106 @@ def stop(process):
         return 1
 
 
+class Pair:
+    """An application and its sidecar."""
+
+    def __init__(self, name, program, folder, ports):
+        self.name, self.program, self.folder = name, program, folder
+        self.http, self.grpc, self.metrics, self.internal, self.port = [port(p) for p in ports]
+        self.log = "%s/%s.log" % (folder, name)
+        self.sidecar = self.app = None
+
+    def start_sidecar(self):
+        with open(self.log, "wb") as log:
+            start = time.monotonic()
+            self.sidecar = subprocess.Popen(
+                [self.program, "--app-id", self.name, "--app-port", str(self.port), "--resources-path", self.folder + "/resources",
+                 "--config", self.folder + "/config.yaml", "--dapr-http-port", str(self.http), "--dapr-grpc-port", str(self.grpc),
+                 "--metrics-port", str(self.metrics), "--dapr-internal-grpc-port", str(self.internal),
+                 "--dapr-listen-addresses", "127.0.0.1", "--metrics-listen-address", "127.0.0.1",
+                 "--dapr-internal-grpc-listen-address", "127.0.0.1"],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+        if not answers(self.http, self.sidecar, "/v1.0/healthz/outbound"):
+            with open(self.log, encoding="utf-8", errors="replace") as f:
+                sys.stderr.write(f.read())
+            print("run: the sidecar of %s did not start; its log is above" % self.name, file=sys.stderr)
+            return False
+        print("davitd of %s is ready after %.0f ms, process %d" % (self.name, (time.monotonic() - start) * 1000, self.sidecar.pid),
+              flush=True)
+        return True
+
+    def start_app(self, *words):
+        env = dict(os.environ, APP_ID=self.name, APP_PORT=str(self.port), DAPR_HTTP_PORT=str(self.http),
+                   DAPR_GRPC_PORT=str(self.grpc))
+        self.app = subprocess.Popen([sys.executable, "%s/%s.py" % (HERE, self.name), *words], env=env, stdin=subprocess.DEVNULL,
+                                    start_new_session=True)
+
+    def ended(self):
+        return [what for what, p in (("the application", self.app), ("the sidecar of", self.sidecar)) if p and p.poll() is not None]
+
+    def stop(self):
+        return [stop(p) for p in (self.app, self.sidecar) if p is not None]
+
+
+def write(folder):
+    os.mkdir(folder + "/resources")
+    for name, kind, field, file in COMPONENTS:
+        with open("%s/resources/%s.yaml" % (folder, name), "w", encoding="utf-8") as f:
+            f.write(COMPONENT.format(name=name, type=kind, field=field, file=file, folder=folder))
+    with open(folder + "/config.yaml", "w", encoding="utf-8") as f:
+        f.write(CONFIGURATION.format(folder=folder))
+    with open(folder + "/secrets.json", "w", encoding="utf-8") as f:
+        f.write('{"db-password": "not for your eyes"}\n')
+
+
+def show(shop, orders, folder):
+    print("\nTry it, Ctrl-C ends:\n"
+          "  curl http://127.0.0.1:%d/orders/42                          the application shop\n"
+          "  curl http://127.0.0.1:%d/v1.0/state/statestore/order-42     its state, through the sidecar\n"
+          "  curl -d '{\"id\":7,\"item\":\"chair\"}' http://127.0.0.1:%d/v1.0/invoke/orders/method/orders    another order\n"
+          "  curl http://127.0.0.1:%d/orders/7                           the application orders\n"
+          "  curl http://127.0.0.1:%d/v1.0/secrets/secretstore/bulk\n"
+          "  curl http://127.0.0.1:%d/v1.0/metadata\n"
+          "  curl http://127.0.0.1:%d/metrics\n"
+          "  gRPC on 127.0.0.1:%d; logs, databases and resources in %s"
+          % (shop.port, shop.http, shop.http, orders.port, shop.http, shop.http, shop.metrics, shop.grpc, folder), flush=True)
+
+
+def toured(shop):
+    c = http.client.HTTPConnection("127.0.0.1", shop.port, timeout=2)
+    try:
+        c.request("GET", "/toured")
+        return c.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        c.close()
+
+
+def run(shop, orders, once, ended):
+    """The exit code, when the tour is over or a signal has come."""
+    for pair in (shop, orders):
+        if not pair.start_sidecar():
+            return 1
+    orders.start_app()
+    if not answers(orders.http, orders.sidecar, "/v1.0/healthz"):
+        print("run: the application orders did not start", file=sys.stderr)
+        return 1
+    shop.start_app(*(["--once"] if once else []))
+    shown = once
+    while not ended and not shop.ended() and not orders.ended():
+        if not shown and toured(shop):
+            show(shop, orders, shop.folder)
+            shown = True
+        time.sleep(0.05)
+    if once and shop.app.poll() == 0 and shop.sidecar.poll() is None and not orders.ended():
+        return 0
+    for pair in (shop, orders):
+        for what in pair.ended():
+            print("run: %s %s ended by itself" % (what, pair.name), file=sys.stderr)
+    return 0 if ended and not shop.ended() and not orders.ended() else 1
+
+
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--build", default="build")
@@ -98,61 +218,18 @@ def main():
     for sig in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sig, lambda *_: ended.append(1))
     folder = tempfile.mkdtemp(prefix="davit-run-")
-    children = []
-    code = 0
+    shop = Pair("shop", program, folder, (3500, 50001, 9090, 50002, 8080))
+    orders = Pair("orders", program, folder, (3501, 50011, 9091, 50012, 8081))
+    code = 1
     try:
-        os.mkdir(folder + "/resources")
-        with open(folder + "/resources/embedded.yaml", "w", encoding="utf-8") as f:
-            f.write(RESOURCES.format(folder=folder))
-        with open(folder + "/secrets.json", "w", encoding="utf-8") as f:
-            f.write('{"db-password": "not for your eyes"}\n')
-        http_port, grpc_port, metrics_port, app_port = port(3500), port(50001), port(9090), port(8080)
-        log = open(folder + "/davitd.log", "wb")
-        start = time.monotonic()
-        sidecar = subprocess.Popen(
-            [program, "--app-id", "sample", "--resources-path", folder + "/resources", "--dapr-http-port", str(http_port),
-             "--dapr-grpc-port", str(grpc_port), "--metrics-port", str(metrics_port), "--dapr-listen-addresses", "127.0.0.1",
-             "--metrics-listen-address", "127.0.0.1", "--dapr-internal-grpc-listen-address", "127.0.0.1"],
-            stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
-        children.append(sidecar)
-        if not ready(http_port, sidecar):
-            with open(folder + "/davitd.log", encoding="utf-8", errors="replace") as f:
-                sys.stderr.write(f.read())
-            print("run: the sidecar did not start; its log is above", file=sys.stderr)
-            code = 1
-            return code
-        print("davitd is ready after %.0f ms, process %d" % ((time.monotonic() - start) * 1000, sidecar.pid), flush=True)
-        app = subprocess.Popen([sys.executable, HERE + "/app.py", *(["--once"] if args.once else [])], start_new_session=True,
-                               env=dict(os.environ, APP_ID="sample", APP_PORT=str(app_port), DAPR_HTTP_PORT=str(http_port),
-                                        DAPR_GRPC_PORT=str(grpc_port)), stdin=subprocess.DEVNULL)
-        children.append(app)
-        if not args.once:
-            end = time.monotonic() + 30
-            while not ended and app.poll() is None and time.monotonic() < end:
-                with socket.socket() as s:
-                    if s.connect_ex(("127.0.0.1", app_port)) == 0:
-                        break
-                time.sleep(0.05)
-            print("\nTry it, Ctrl-C ends:\n"
-                  "  curl http://127.0.0.1:%d/orders/42                          the application\n"
-                  "  curl http://127.0.0.1:%d/v1.0/state/statestore/order-42     its state, through the sidecar\n"
-                  "  curl http://127.0.0.1:%d/v1.0/secrets/secretstore/bulk\n"
-                  "  curl http://127.0.0.1:%d/v1.0/metadata\n"
-                  "  curl http://127.0.0.1:%d/metrics\n"
-                  "  gRPC on 127.0.0.1:%d; log, database and resources in %s"
-                  % (app_port, http_port, http_port, http_port, metrics_port, grpc_port, folder), flush=True)
-        while not ended and app.poll() is None and sidecar.poll() is None:
-            time.sleep(0.05)
-        if sidecar.poll() is not None or (app.poll() is not None and (app.returncode != 0 or not args.once)):
-            print("run: %s ended by itself" % ("the application" if app.poll() is not None else "the sidecar"), file=sys.stderr)
-            code = 1
+        write(folder)
+        code = run(shop, orders, args.once, ended)
     finally:
-        for child in reversed(children):
-            if stop(child) != 0:
-                code = code or 1
+        if any(shop.stop() + orders.stop()):
+            code = code or 1
         shutil.rmtree(folder, ignore_errors=True)
     if code == 0:
-        print("\nboth have ended well", flush=True)
+        print("\nall have ended well", flush=True)
     return code
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -92,6 +93,17 @@ def test_run_gives_the_application_its_sidecar_and_returns_its_code(tmp_path):
     again = davit("run", "--app-id", "shop", "--log-level", "error", "--", "sh", "-c",
                   "curl -s localhost:$DAPR_HTTP_PORT/v1.0/state/statestore/a", env=environment(tmp_path))
     assert again.stdout == '"b"'  # the default store is durable
+
+
+def test_runs_share_topics(tmp_path):
+    publish = "curl -s -o /dev/null -w '%{http_code} ' -d hello localhost:$DAPR_HTTP_PORT/v1.0/publish/pubsub/greetings"
+    done = davit("run", "--app-id", "one", "--log-level", "error", "--", "sh", "-c", publish, env=environment(tmp_path))
+    assert done.returncode == 0 and done.stdout == "204 "
+    db = sqlite3.connect(tmp_path / "davit/pubsub.db")
+    assert db.execute("SELECT name, count(*) FROM pubsub_topic").fetchall() == [("greetings", 1)]
+    ((data,),) = db.execute("SELECT data FROM pubsub_message").fetchall()
+    assert json.loads(data)["data"] == "hello" or json.loads(data)["source"] == "one"
+    db.close()
 
 
 def test_run_ends_both_on_one_signal(tmp_path):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make run`: the sidecar beside the sample application, without a terminal."""
+"""`make run`: two sample applications with their sidecars, without a terminal."""
 import os
 import re
 import signal
@@ -20,8 +20,11 @@ def test_it_takes_the_tour_and_ends():
     p = subprocess.run(RUN + ["--once"], capture_output=True, text=True, timeout=60 * SLOW, check=False, stdin=subprocess.DEVNULL)
     assert p.returncode == 0, p.stdout + p.stderr
     for part in ("(ETag ", "refused: 409 ERR_STATE_SAVE", "transaction", "cart is gone", "db-password has 17 letters",
-                 "statestore (state.sqlite/v1)", "both have ended well"):
+                 "statestore (state.sqlite/v1)", "pubsub (pubsub.sqlite/v1)", "orders: stored", "all have ended well"):
         assert part in p.stdout, part
+    assert re.search(r"orders: invoked +order-44", p.stdout)
+    trace = re.search(r"^trace +([0-9a-f]{32}): seen by orders when it was invoked and by shop", p.stdout, re.M).group(1)
+    assert re.search(r"shop: received +.*published by orders, trace " + trace, p.stdout)
     assert "not for your eyes" not in p.stdout
 
 
@@ -37,8 +40,14 @@ def test_it_stays_until_ctrl_c(tmp_path, sig):
         app = re.search(r"curl (http://127\.0\.0\.1:\d+/orders/42)", text).group(1)
         with urllib.request.urlopen(app, timeout=10) as r:
             assert b'"amount":' in r.read().replace(b" ", b"")
-        sidecar = int(re.search(r"process (\d+)", text).group(1))
+        order = re.search(r"curl -d '(.*)' (http://127\.0\.0\.1:\d+/v1\.0/invoke/orders/method/orders)", text)
+        with urllib.request.urlopen(order.group(2), order.group(1).encode(), timeout=10) as r:
+            assert b'"order-7"' in r.read()
+        while not re.search(r'shop: received +{"id": 7, "item": "chair"}', (tmp_path / "out").read_text()):
+            assert p.poll() is None and time.monotonic() < end, (tmp_path / "out").read_text()
+            time.sleep(0.1)
+        sidecars = [int(n) for n in re.findall(r"davitd of .* process (\d+)", text)]
         p.send_signal(sig)
         assert p.wait(30 * SLOW) == 0, (tmp_path / "out").read_text()
-    assert not os.path.exists("/proc/%d" % sidecar)
+    assert len(sidecars) == 2 and not [n for n in sidecars if os.path.exists("/proc/%d" % n)]
     assert not [d for d in os.listdir(tmp_path) if d.startswith("davit-run-")]
