@@ -20,28 +20,41 @@ struct davit_fiber {
 	struct turns *turns;
 	pthread_cond_t wake;
 	int woken, cancelled;
-	int poke; /* an eventfd that ends a poll, readable when cancelled */
+	int poke;		 /* an eventfd that ends a poll, readable when cancelled */
+	struct davit_call *call; /* that it waits for; NULL: none */
+	struct davit_fiber *next, **link;
 };
 
 static _Thread_local struct davit_fiber self;
+static _Thread_local int my_turn;
 
 void turns_init(struct turns *t, int used)
 {
 	pthread_mutex_init(&t->lock, NULL);
 	t->used = used;
 	t->fibers = 0;
+	t->waiting = NULL;
 }
 
 void turns_take(struct turns *t)
 {
-	if (t->used)
-		pthread_mutex_lock(&t->lock);
+	if (!t->used)
+		return;
+	pthread_mutex_lock(&t->lock);
+	my_turn = 1;
 }
 
 void turns_give(struct turns *t)
 {
-	if (t->used)
-		pthread_mutex_unlock(&t->lock);
+	if (!t->used)
+		return;
+	my_turn = 0;
+	pthread_mutex_unlock(&t->lock);
+}
+
+int turns_mine(struct turns *t)
+{
+	return t->used && my_turn;
 }
 
 int turns_left(struct turns *t)
@@ -91,6 +104,35 @@ struct wait wait_for(struct davit_instance *instance, struct davit_call *call, i
 	return w;
 }
 
+/* Its turn is ours. */
+static void enlist(struct turns *t, struct davit_call *call)
+{
+	self.call = t->used ? call : NULL;
+	if (self.call == NULL)
+		return;
+	self.next = t->waiting;
+	self.link = &t->waiting;
+	if (self.next != NULL)
+		self.next->link = &self.next;
+	t->waiting = &self;
+}
+
+static void unlist(void)
+{
+	if (self.call == NULL)
+		return;
+	*self.link = self.next;
+	if (self.next != NULL)
+		self.next->link = self.link;
+	self.call = NULL;
+}
+
+/* Cancelled while there was time left. */
+static int is_cancelled(struct davit_call *call)
+{
+	return call != NULL && davit_remaining_ms(call) > 0 && davit_cancelled(call);
+}
+
 static davit_status take_cancel(void)
 {
 	uint64_t n;
@@ -107,9 +149,13 @@ davit_status wait_ready(const struct wait *w, int fd, short events, int other, s
 	int64_t left = w->until_ms == INT64_MAX ? -1 : w->until_ms - host_now_ms();
 	int n;
 
+	if (is_cancelled(w->call))
+		return DAVIT_CANCELLED;
+	enlist(w->turns, w->call);
 	turns_give(w->turns);
 	n = poll(p, 3, left < -1 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left);
 	turns_take(w->turns);
+	unlist();
 	if (p[1].revents)
 		return take_cancel();
 	*ret_events = p[0].revents;
@@ -187,12 +233,16 @@ static davit_status fiber_park(struct davit_instance *instance, struct davit_cal
 
 	if (!w.turns->used)
 		return DAVIT_FAILED_PRECONDITION;
+	if (is_cancelled(call))
+		return DAVIT_CANCELLED;
+	enlist(w.turns, call);
 	while (!self.woken && !self.cancelled && !late) {
 		if (w.until_ms == INT64_MAX)
 			pthread_cond_wait(&self.wake, &w.turns->lock);
 		else
 			late = pthread_cond_timedwait(&self.wake, &w.turns->lock, &until) != 0;
 	}
+	unlist();
 	if (self.cancelled)
 		return take_cancel();
 	late = !self.woken;
@@ -215,6 +265,17 @@ static void fiber_cancel(struct davit_fiber *fiber)
 	if (write(fiber->poke, &one, sizeof(one)) != sizeof(one))
 		abort();
 	pthread_cond_signal(&fiber->wake);
+}
+
+void turns_cancel(struct turns *t, struct davit_call *call)
+{
+	struct davit_fiber *f;
+
+	turns_take(t);
+	for (f = t->waiting; f != NULL; f = f->next)
+		if (f->call == call)
+			fiber_cancel(f);
+	turns_give(t);
 }
 
 static const struct davit_fiber_service fiber_service = DAVIT_INIT(davit_fiber_service, .start = fiber_start,

@@ -12,14 +12,18 @@
 /* The threads of one component. */
 struct turns {
 	pthread_mutex_t lock;
-	int used;   /* whether the component wants them to take turns */
-	int fibers; /* started by the component and not over, atomic */
+	int used;		     /* whether the component wants them to take turns */
+	int fibers;		     /* started by the component and not over, atomic */
+	struct davit_fiber *waiting; /* for a call in a service; whose turn it is may look */
 };
 
 void turns_init(struct turns *t, int used);
 void turns_take(struct turns *t);
 void turns_give(struct turns *t);
+int turns_mine(struct turns *t); /* whether this thread has its turn, and so is a fiber */
 int turns_left(struct turns *t); /* fibers that do not end */
+/* Whoever waits in a service for this call, which has been cancelled. */
+void turns_cancel(struct turns *t, struct davit_call *call);
 
 const void *service_find(const char *name);
 

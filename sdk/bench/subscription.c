@@ -73,6 +73,22 @@ static void message_free(struct message *m)
 	free(m);
 }
 
+/* The lock is held. On a loop others take their turn meanwhile. */
+static void wait_for_credit(struct subscription *s)
+{
+	struct turns *turns = &s->host->turns;
+
+	if (!turns_mine(turns)) {
+		pthread_cond_wait(&s->changed, &s->lock);
+		return;
+	}
+	turns_give(turns);
+	pthread_cond_wait(&s->changed, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+	turns_take(turns);
+	pthread_mutex_lock(&s->lock);
+}
+
 /* The lock is held. */
 static davit_status take_credit(struct subscription *s)
 {
@@ -83,12 +99,12 @@ static davit_status take_credit(struct subscription *s)
 			return DAVIT_CANCELLED;
 		if (s->credit > 0)
 			break;
-		if (!pthread_equal(pthread_self(), s->thread)) {
+		if (!pthread_equal(pthread_self(), s->thread) && !turns_mine(&s->host->turns)) {
 			s->starved = 1;
 			s->refused++;
 			return DAVIT_EXHAUSTED;
 		}
-		pthread_cond_wait(&s->changed, &s->lock);
+		wait_for_credit(s);
 	}
 	s->credit--;
 	s->accepted++;
@@ -245,7 +261,9 @@ static void *run(void *arg)
 
 	pthread_mutex_lock(&s->lock); /* until s->thread is set */
 	pthread_mutex_unlock(&s->lock);
+	turns_take(&s->host->turns);
 	status = ops->subscribe(s->host->self, &s->call, &s->in);
+	turns_give(&s->host->turns);
 	if (status != DAVIT_PENDING) {
 		on_done(&s->call, status);
 		return NULL;
@@ -357,6 +375,7 @@ int subscription_close(struct subscription *s)
 	s->calling = 0;
 	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
+	turns_cancel(&s->host->turns, &s->call);
 	while ((m = subscription_take(s, 0)) != NULL)
 		subscription_settle(s, m, DAVIT_SETTLE_RETRY);
 	pthread_mutex_lock(&s->lock);
