@@ -78,10 +78,17 @@ static unsigned method_bit(struct str method)
 	return 0;
 }
 
+/* No "//", no segment that begins with a dot, no slash at the end but that of "/". */
 static int is_clean(struct str p)
 {
-	return p.n > 0 && p.p[0] == '/' && str_find(p, STR("//")) < 0 && str_find(p, STR("/.")) < 0 &&
-	       (p.n == 1 || p.p[p.n - 1] != '/');
+	const char *end = p.p + p.n, *at;
+
+	if (p.n == 0 || p.p[0] != '/')
+		return 0;
+	for (at = p.p; at + 1 < end; at++)
+		if (at[0] == '/' && (at[1] == '/' || at[1] == '.'))
+			return 0;
+	return p.n == 1 || end[-1] != '/';
 }
 
 struct str route_clean(struct arena *a, struct str path)

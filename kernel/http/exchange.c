@@ -3,6 +3,7 @@
 
 #include "base/banned.h"
 #include "base/buf.h"
+#include "http/h1_head.h"
 #include "http/inside.h"
 
 #define INTERNAL_ERROR 2 /* RFC 9113, 7 */
@@ -165,6 +166,11 @@ void call_clean_value(char *to, struct str v)
 {
 	size_t i;
 
+	if (h1_is_value(v)) {
+		if (v.n > 0)
+			memcpy(to, v.p, v.n);
+		return;
+	}
 	for (i = 0; i < v.n; i++) {
 		unsigned char c = (unsigned char)v.p[i];
 
