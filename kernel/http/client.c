@@ -44,8 +44,21 @@ static int name_it(struct http_client *c, struct str host)
 	return c->host != NULL && c->authority != NULL ? 0 : -1;
 }
 
+static int keep(struct str *text, char **ret_own)
+{
+	if (text->n == 0)
+		return 0;
+	*ret_own = mem_dup(text->p, text->n);
+	text->p = *ret_own;
+	return *ret_own != NULL ? 0 : -1;
+}
+
 static void free_client(struct http_client *c)
 {
+	tls_context_unref(c->o.tls);
+	mem_free(c->server_name);
+	mem_free(c->proxy_host);
+	mem_free(c->proxy_authorization);
 	mem_free(c->host);
 	mem_free(c->authority);
 	mem_free(c);
@@ -62,7 +75,11 @@ struct http_client *http_client_new(struct loop *l, const struct http_client_opt
 	c->loop = l;
 	c->refs = 1;
 	c->backend = o->major == 2 ? &client_h2_backend : &client_h1_backend;
-	if (name_it(c, o->host) < 0) {
+	if (o->tls != NULL)
+		tls_context_ref(o->tls);
+	if (name_it(c, o->host) < 0 || keep(&c->o.server_name, &c->server_name) < 0 ||
+	    keep(&c->o.proxy_host, &c->proxy_host) < 0 ||
+	    keep(&c->o.proxy_authorization, &c->proxy_authorization) < 0) {
 		free_client(c);
 		return NULL;
 	}
@@ -97,6 +114,13 @@ void http_client_free(struct http_client *c)
 	client_unref(c);
 }
 
+void http_client_use_tls(struct http_client *c, struct tls_context *tls)
+{
+	tls_context_ref(tls);
+	tls_context_unref(c->o.tls);
+	c->o.tls = tls;
+}
+
 struct str http_client_authority(const struct http_client *c)
 {
 	return (struct str){ c->authority, c->authority_n };
@@ -125,12 +149,12 @@ struct error client_error(struct arena *a, int code, const char *fmt, ...)
 	return (struct error){ .code = code, .message = { p, (size_t)n } };
 }
 
-struct error client_read_error(struct client_call *k, ssize_t n)
+struct error client_read_error(struct client_call *k, const struct client_link *l, ssize_t n)
 {
 	if (n == 0)
 		return client_error(k->c.arena, ERROR_UNAVAILABLE, k->got_head ? "unexpected EOF" : "EOF");
 	return client_error(k->c.arena, ERROR_UNAVAILABLE, "read %s %s: %s", client_network(k->client),
-			    client_is_unix(k->client) ? k->client->host : k->client->authority, uv_strerror((int)n));
+			    client_is_unix(k->client) ? k->client->host : k->client->authority, client_link_reason(l, n));
 }
 
 static void close_with_arena(void *call)
@@ -183,15 +207,41 @@ static void give_up(struct client_call *k, struct error e)
 		k->client->backend->cut(k);
 }
 
+int client_call_stopped(void *arg)
+{
+	struct client_call *k = arg;
+
+	if (!k->stopped && k->q.gone != NULL && k->q.gone(k->q.gone_arg))
+		give_up(k, CLIENT_CANCELLED);
+	return k->stopped;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a == 0 || (b > 0 && b < a) ? b : a;
+}
+
+void http_call_within(struct http_call *c, int writing, int64_t until_ns)
+{
+	struct client_call *k = client_call_of(c);
+
+	*(writing ? &k->write_until : &k->read_until) = until_ns;
+}
+
 void client_call_wait(struct client_call *k, struct fiber **slot)
 {
+	int64_t own = slot == &k->writer ? k->write_until : k->read_until;
 	int late;
 
+	if (client_call_stopped(k))
+		return;
 	*slot = fiber_self();
-	late = fiber_park_until(k->q.deadline_ns) < 0;
+	late = fiber_park_until(earlier(k->q.deadline_ns, own)) < 0;
 	*slot = NULL;
 	if (late)
 		give_up(k, CLIENT_EXPIRED);
+	else
+		client_call_stopped(k);
 }
 
 static int repeatable(struct client_call *k)
@@ -221,7 +271,7 @@ static void rest(struct client_call *k)
 	if (k->q.deadline_ns > 0 && k->q.deadline_ns < until)
 		until = k->q.deadline_ns;
 	k->reader = fiber_self();
-	while (!k->stopped && clock_ns() < until)
+	while (!client_call_stopped(k) && clock_ns() < until)
 		fiber_park_until(until);
 	k->reader = NULL;
 	if (k->q.deadline_ns > 0 && clock_ns() >= k->q.deadline_ns)

@@ -22,14 +22,20 @@
 #define HTTP_CLIENT_H
 #include "base/error.h"
 #include "http/exchange.h"
+#include "tls/context.h"
 
 struct http_client;
 
 struct http_client_options {
 	struct str host;	/* a name, an address with or without brackets, or the path of a Unix socket; copied */
 	int port;		/* not for a Unix socket */
-	int major;		/* 1, or 2: without TLS, by prior knowledge (RFC 9113, 3.3) */
-	int connect_timeout_ms; /* name resolution included; 0: only the call's deadline. 15 s */
+	int major;		/* 1, or 2: by prior knowledge (RFC 9113, 3.3), with TLS as without */
+	struct tls_context *tls; /* NULL: none; the client holds it. Its names for ALPN are not looked at afterwards */
+	struct str server_name; /* asked for, and what the certificate must be for; n == 0: the host. Copied */
+	struct str proxy_host;	/* n == 0: none; connections go through it by CONNECT. A name or an address; copied */
+	int proxy_port;
+	struct str proxy_authorization; /* value of proxy-authorization; n == 0: none. Copied */
+	int connect_timeout_ms; /* name, connection, proxy and TLS; 0: only the call's deadline. 15 s */
 	int connection_limit;	/* HTTP/1: at once; calls beyond wait in line. 1,024 */
 	int idle_limit;		/* HTTP/1: kept without a call. 64 */
 	int idle_timeout_ms;	/* a connection without a call is closed then; 0: never. 90 s */
@@ -48,6 +54,7 @@ void http_client_free(struct http_client *c);
 /* 0: somebody listens there (a connection was made and closed); -1: nobody before until_ns (steady clock), or *stop was
  * set and the fiber woken. On a fiber; parks. */
 int http_client_reach(struct http_client *c, int64_t until_ns, const uint8_t *stop);
+void http_client_use_tls(struct http_client *c, struct tls_context *tls); /* for connections made from now on */
 struct str http_client_authority(
 	const struct http_client *c); /* "localhost:3000", "[::1]:3000"; "localhost": Unix socket */
 int http_client_connections(const struct http_client *c);
@@ -65,6 +72,10 @@ struct http_request {
 	int streamed;	     /* the body follows by http_call_write() and http_call_end() */
 	int64_t length;	     /* of a streamed body; -1: not known */
 	int64_t deadline_ns; /* steady clock, for all of the call; 0: none */
+	int connect_timeout_ms; /* HTTP/1: in place of the client's; 0: that */
+	/* Asked each time a fiber in the call has been woken; 1: nobody wants it any more, it ends CANCELLED. May be NULL. */
+	int (*gone)(void *arg);
+	void *gone_arg;
 };
 
 /* One request and its response. What is shown here is for reading, when http_call_head() has answered. */
@@ -82,6 +93,9 @@ struct http_call {
 
 /* Lies in the arena, which closes it at its end if nobody did (so the arena must end on the loop). NULL: no memory. */
 struct http_call *http_call_new(struct http_client *c, struct arena *a);
+
+/* Another end for the next waits to write, or for the response (steady clock); 0: none. It ends the call as its deadline. */
+void http_call_within(struct http_call *c, int writing, int64_t until_ns);
 
 /* Sends the request: all of it, or its head when it is streamed. Does not wait for the response. */
 struct error http_call_start(struct http_call *c, const struct http_request *q);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Name to address to connection. Names go to libuv's resolver threads, addresses and paths of sockets do not. */
+/*
+ * Name to address to connection, then through a proxy and to TLS where the client is for that. Names go to libuv's resolver
+ * threads, addresses and paths of sockets do not.
+ */
 #include <netdb.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -8,14 +11,19 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "http/client_inside.h"
+#include "http/client_sealed.h"
+#include "http/client_tunnel.h"
 
 #define SHORTEST_TRY (INT64_C(2) * 1000000000) /* for one address, while others wait */
 
 struct dial {
 	struct http_client *c;
 	struct arena *a;
+	const char *host; /* the client's, or its proxy's */
+	int port;
 	int64_t until, deadline;
-	const uint8_t *stop;
+	int (*stop)(void *arg);
+	void *arg;
 	struct error e;
 };
 
@@ -28,7 +36,7 @@ struct lookup {
 
 static int out_of_time(struct dial *d, const char *what)
 {
-	if (d->stop != NULL && *d->stop)
+	if (d->stop(d->arg))
 		d->e = CLIENT_CANCELLED;
 	else if (d->deadline > 0 && clock_ns() >= d->deadline)
 		d->e = CLIENT_EXPIRED;
@@ -65,10 +73,10 @@ static int resolve(struct dial *d, struct addrinfo **ret_list)
 	}
 	l->req.data = l;
 	l->fiber = fiber_self();
-	snprintf(port, sizeof(port), "%d", d->c->o.port);
-	l->status = uv_getaddrinfo(loop_uv(d->c->loop), &l->req, on_resolved, d->c->host, port, &hints);
+	snprintf(port, sizeof(port), "%d", d->port);
+	l->status = uv_getaddrinfo(loop_uv(d->c->loop), &l->req, on_resolved, d->host, port, &hints);
 	l->done = l->status != 0;
-	while (!l->done && !late && !(d->stop != NULL && *d->stop))
+	while (!l->done && !late && !d->stop(d->arg))
 		late = fiber_park_until(d->until) < 0;
 	if (!l->done) {
 		l->fiber = NULL;
@@ -77,7 +85,7 @@ static int resolve(struct dial *d, struct addrinfo **ret_list)
 	}
 	*ret_list = l->req.addrinfo;
 	if (l->status != 0)
-		d->e = client_error(d->a, ERROR_UNAVAILABLE, "dial tcp: lookup %s: %s", d->c->host,
+		d->e = client_error(d->a, ERROR_UNAVAILABLE, "dial tcp: lookup %s: %s", d->host,
 				    l->status == UV_EAI_NONAME ? "no such host" : uv_strerror(l->status));
 	mem_free(l);
 	return error_is(&d->e) ? -1 : 0;
@@ -106,13 +114,13 @@ static struct client_link *try_unix(struct dial *d, const char *path)
 		d->e = client_error(d->a, ERROR_UNAVAILABLE, "dial unix %s: connect: the path is too long", path);
 		return NULL;
 	}
-	l = client_link_new(loop_uv(d->c->loop), 1);
+	l = client_link_new(d->c->loop, 1);
 	if (l == NULL) {
 		d->e = CLIENT_NO_MEMORY;
 		return NULL;
 	}
 	client_link_connect_unix(l, path, fiber_self());
-	while (!l->dial_done && !late && !(d->stop != NULL && *d->stop))
+	while (!l->dial_done && !late && !d->stop(d->arg))
 		late = fiber_park_until(d->until) < 0;
 	if (!l->dial_done)
 		out_of_time(d, path);
@@ -127,7 +135,7 @@ static struct client_link *try_unix(struct dial *d, const char *path)
 
 static struct client_link *try_address(struct dial *d, const struct sockaddr *to, int64_t until)
 {
-	struct client_link *l = client_link_new(loop_uv(d->c->loop), 0);
+	struct client_link *l = client_link_new(d->c->loop, 0);
 	char name[INET6_ADDRSTRLEN + 16];
 	int rc, late = 0;
 
@@ -137,7 +145,7 @@ static struct client_link *try_address(struct dial *d, const struct sockaddr *to
 	}
 	name_address(to, name, sizeof(name));
 	rc = client_link_connect(l, to, fiber_self());
-	while (rc == 0 && !l->dial_done && !late && !(d->stop != NULL && *d->stop))
+	while (rc == 0 && !l->dial_done && !late && !d->stop(d->arg))
 		late = fiber_park_until(until) < 0;
 	if (rc == 0 && l->dial_done)
 		rc = l->dial_status;
@@ -169,48 +177,105 @@ static struct client_link *try_all(struct dial *d, const struct addrinfo *list)
 			until = now + share < d->until ? now + share : d->until;
 		}
 		l = try_address(d, at->ai_addr, until);
-		if (l == NULL && ((d->until > 0 && clock_ns() >= d->until) || (d->stop != NULL && *d->stop)))
+		if (l == NULL && ((d->until > 0 && clock_ns() >= d->until) || d->stop(d->arg)))
 			break;
 	}
 	return l;
 }
 
-struct client_link *client_dial(struct http_client *c, struct arena *a, int64_t deadline_ns, const uint8_t *stop,
-				struct error *ret_error)
+static struct client_link *connect_host(struct dial *d)
 {
-	int64_t until = c->o.connect_timeout_ms > 0 ? clock_ns() + c->o.connect_timeout_ms * INT64_C(1000000) : 0;
-	struct dial d = { c, a, until, deadline_ns, stop, ERROR_NONE };
 	struct client_link *l = NULL;
 	struct addrinfo *list = NULL;
 	struct sockaddr_in v4;
 	struct sockaddr_in6 v6;
 
+	if (d->host[0] == '/')
+		return try_unix(d, d->host);
+	if (uv_ip4_addr(d->host, d->port, &v4) == 0)
+		return try_address(d, (const struct sockaddr *)&v4, d->until);
+	if (strchr(d->host, '%') == NULL && uv_ip6_addr(d->host, d->port, &v6) == 0)
+		return try_address(d, (const struct sockaddr *)&v6, d->until);
+	if (resolve(d, &list) == 0) {
+		l = try_all(d, list);
+		uv_freeaddrinfo(list);
+	}
+	return l;
+}
+
+/* 0: the proxy passes on what we say to the client's host. */
+static int go_through_proxy(struct dial *d, struct client_link *l)
+{
+	char why[CLIENT_TUNNEL_WHY] = "";
+	int rc = client_tunnel(l, http_client_authority(d->c), d->c->o.proxy_authorization, d->until, d->stop, d->arg,
+			       why);
+
+	if (rc == -2)
+		return out_of_time(d, "through the proxy");
+	if (rc < 0)
+		d->e = client_error(d->a, ERROR_UNAVAILABLE, "proxy %s:%d: CONNECT %s: %s", d->host, d->port,
+				    d->c->authority, why);
+	return rc;
+}
+
+static int go_sealed(struct dial *d, struct client_link *l)
+{
+	struct str name = d->c->o.server_name.n > 0 ? d->c->o.server_name : str_of(d->c->host);
+	const char *why = "";
+	int rc = client_sealed_start(l, d->c->o.tls, name, d->until, d->stop, d->arg, &why);
+
+	if (rc == -2)
+		return out_of_time(d, "tls handshake");
+	if (rc == -3)
+		d->e = CLIENT_NO_MEMORY;
+	else if (rc < 0)
+		d->e = client_error(d->a, ERROR_UNAVAILABLE, "%s: %s", d->c->authority, why);
+	return rc;
+}
+
+struct client_link *client_dial(struct http_client *c, struct arena *a, int connect_timeout_ms, int64_t deadline_ns,
+				int (*stop)(void *arg), void *arg, struct error *ret_error)
+{
+	int64_t until = connect_timeout_ms > 0 ? clock_ns() + connect_timeout_ms * INT64_C(1000000) : 0;
+	int proxied = c->o.proxy_host.n > 0;
+	struct dial d = { c, a, c->host, c->o.port, until, deadline_ns, stop, arg, ERROR_NONE };
+	struct client_link *l;
+
 	if (deadline_ns > 0 && (until == 0 || deadline_ns < until))
 		d.until = deadline_ns;
-	if (client_is_unix(c)) {
-		l = try_unix(&d, c->host);
-	} else if (uv_ip4_addr(c->host, c->o.port, &v4) == 0) {
-		l = try_address(&d, (const struct sockaddr *)&v4, d.until);
-	} else if (strchr(c->host, '%') == NULL && uv_ip6_addr(c->host, c->o.port, &v6) == 0) {
-		l = try_address(&d, (const struct sockaddr *)&v6, d.until);
-	} else if (resolve(&d, &list) == 0) {
-		l = try_all(&d, list);
-		uv_freeaddrinfo(list);
+	if (proxied) {
+		d.host = c->o.proxy_host.p;
+		d.port = c->o.proxy_port;
+	}
+	l = connect_host(&d);
+	if (l != NULL && ((proxied && go_through_proxy(&d, l) < 0) || (c->o.tls != NULL && go_sealed(&d, l) < 0))) {
+		client_link_close(l);
+		l = NULL;
 	}
 	if (l == NULL)
 		*ret_error = d.e;
 	return l;
 }
 
+static int stop_set(void *arg)
+{
+	const uint8_t *stop = arg;
+
+	return stop != NULL && *stop;
+}
+
 int http_client_reach(struct http_client *c, int64_t until_ns, const uint8_t *stop)
 {
+	struct tls_context *tls = c->o.tls;
 	struct arena *a = arena_new();
 	struct client_link *l;
 	struct error e;
 
 	if (a == NULL)
 		return -1;
-	l = client_dial(c, a, until_ns, stop, &e);
+	c->o.tls = NULL; /* that somebody listens is all that is asked */
+	l = client_dial(c, a, c->o.connect_timeout_ms, until_ns, stop_set, (void *)stop, &e);
+	c->o.tls = tls;
 	client_link_close(l);
 	arena_unref(a);
 	return l != NULL ? 0 : -1;

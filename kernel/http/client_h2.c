@@ -122,7 +122,7 @@ static void broken(struct client_h2 *h, int uv_code)
 		snprintf(text, sizeof(text), "error reading from server: EOF");
 	else
 		snprintf(text, sizeof(text), "error reading from server: read %s %s: %s", client_network(c),
-			 client_is_unix(c) ? c->host : c->authority, uv_strerror(uv_code));
+			 client_is_unix(c) ? c->host : c->authority, client_link_reason(h->link, uv_code));
 	client_h2_close(h, (struct error){ .code = ERROR_UNAVAILABLE, .message = str_of(text) });
 }
 
@@ -296,6 +296,11 @@ static struct client_h2 *usable(struct http_client *c)
 	return NULL;
 }
 
+static int client_closed(void *arg)
+{
+	return ((const struct http_client *)arg)->closed;
+}
+
 /* In a fiber of its own, so that it goes on when the call that wanted the connection gives up. */
 static void dial_main(void *arg)
 {
@@ -307,7 +312,7 @@ static void dial_main(void *arg)
 
 	c->dialer = fiber_self();
 	if (a != NULL)
-		l = client_dial(c, a, 0, &c->closed, &e);
+		l = client_dial(c, a, c->o.connect_timeout_ms, 0, client_closed, c, &e);
 	if (l != NULL)
 		e = c->closed ? CLIENT_CANCELLED : client_h2_new(c, l) != NULL ? ERROR_NONE : CLIENT_NO_MEMORY;
 	if (l != NULL && c->closed)
@@ -365,7 +370,7 @@ static void start(struct client_call *k, int fresh)
 			struct error e = c->dial_error;
 
 			client_call_fail(k, error_is(&e) ? client_error(k->c.arena, e.code, STR_FMT, STR_ARG(e.message))
-							 : client_read_error(k, 0));
+							 : client_read_error(k, NULL, 0));
 			return;
 		}
 		dials++;

@@ -37,6 +37,7 @@ struct client_call {
 	struct http_request q;
 	void *on; /* the connection, struct client_h1 or client_h2; NULL: none, or not any more */
 	struct fiber *reader, *writer;
+	int64_t read_until, write_until; /* http_call_within() */
 	struct error failed;
 	struct buf in, out;		      /* body that has come; what the reader has of it */
 	struct client_call *later, **earlier; /* among the client's calls */
@@ -74,7 +75,7 @@ struct http_client {
 	struct http_client_options o;
 	const struct client_backend *backend;
 	struct loop *loop;
-	char *host, *authority;
+	char *host, *authority, *server_name, *proxy_host, *proxy_authorization;
 	size_t authority_n;
 	int refs, nconnections;
 	uint8_t closed;
@@ -119,7 +120,9 @@ void client_call_fail(struct client_call *k, struct error e); /* the first count
 void client_call_wait(struct client_call *k, struct fiber **slot);
 /* As error_new(), but without memory it says so instead of a jump. */
 struct error client_error(struct arena *a, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-struct error client_read_error(struct client_call *k, ssize_t n); /* n: 0 EOF, else libuv's code */
+/* n: 0 EOF, else the link's code; the link may be NULL. */
+struct error client_read_error(struct client_call *k, const struct client_link *l, ssize_t n);
+int client_call_stopped(void *k); /* it failed, or its owner has gone, with which it fails now */
 int client_is_token(struct str s);
 
 /* client_fields.c */
@@ -128,11 +131,11 @@ int client_own_field(struct str name);	  /* one that the connection makes itself
 int client_keeps_value(struct str value); /* no byte in it that would end the field */
 
 /*
- * client_dial.c: on a fiber, parks. Resolves and connects, one address after another. NULL: *ret_error, in the arena.
- * It ends early when *stop is set and the fiber woken.
+ * client_dial.c: on a fiber, parks. Resolves and connects, one address after another, then goes through the proxy and to TLS.
+ * NULL: *ret_error, in the arena. It ends early when stop(arg), which is asked after each wake.
  */
-struct client_link *client_dial(struct http_client *c, struct arena *a, int64_t deadline_ns, const uint8_t *stop,
-				struct error *ret_error);
+struct client_link *client_dial(struct http_client *c, struct arena *a, int connect_timeout_ms, int64_t deadline_ns,
+				int (*stop)(void *arg), void *arg, struct error *ret_error);
 
 #define CLIENT_NO_MEMORY ((struct error){ .code = ERROR_RESOURCE_EXHAUSTED, .message = STR("out of memory") })
 #define CLIENT_EXPIRED ((struct error){ .code = ERROR_DEADLINE_EXCEEDED, .message = STR("context deadline exceeded") })

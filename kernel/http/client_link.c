@@ -6,19 +6,21 @@
 
 #include "base/banned.h"
 #include "base/mem.h"
+#include "http/client_sealed.h"
 #include "loop/fiber.h"
 
 #define INPUT 32768
 
 static _Thread_local char input[INPUT]; /* all links of a loop read into it: what is not used at once is copied */
 
-struct client_link *client_link_new(uv_loop_t *loop, int unix_socket)
+struct client_link *client_link_new(struct loop *loop, int unix_socket)
 {
 	struct client_link *l = mem_zalloc(sizeof(*l));
 
 	if (l == NULL)
 		return NULL;
-	if ((unix_socket ? uv_pipe_init(loop, &l->pipe, 0) : uv_tcp_init(loop, &l->tcp)) < 0) {
+	l->loop = loop;
+	if ((unix_socket ? uv_pipe_init(loop_uv(loop), &l->pipe, 0) : uv_tcp_init(loop_uv(loop), &l->tcp)) < 0) {
 		mem_free(l);
 		return NULL;
 	}
@@ -68,6 +70,10 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 
 	if (n == 0 || l->closed) /* EAGAIN */
 		return;
+	if (l->sealed != NULL) {
+		client_sealed_came(l, buf->base, n);
+		return;
+	}
 	if (n < 0)
 		client_link_read(l, 0);
 	l->came(l->owner, buf->base, n == UV_EOF ? 0 : n);
@@ -78,7 +84,9 @@ void client_link_read(struct client_link *l, int on)
 	if (l->reading == on || l->closed)
 		return;
 	l->reading = on;
-	if (on)
+	if (on && l->sealed != NULL)
+		client_sealed_resume(l);
+	if (on && (l->sealed == NULL || l->sealed->error == 0))
 		uv_read_start(&l->stream, give_input, on_read);
 	else
 		uv_read_stop(&l->stream);
@@ -90,8 +98,17 @@ static void on_written(uv_write_t *w, int status)
 
 	if (l->closed)
 		return;
+	if (l->sealed != NULL) {
+		client_sealed_written(l, status);
+		return;
+	}
 	l->writing = 0;
 	l->written(l->owner, status);
+}
+
+int client_link_push(struct client_link *l, const uv_buf_t *buf)
+{
+	return uv_write(&l->write, &l->stream, buf, 1, on_written);
 }
 
 int client_link_write(struct client_link *l, const uv_buf_t *bufs, unsigned nbufs, size_t *ret_sent)
@@ -101,6 +118,8 @@ int client_link_write(struct client_link *l, const uv_buf_t *bufs, unsigned nbuf
 	int rc;
 
 	*ret_sent = 0;
+	if (l->sealed != NULL)
+		return client_sealed_write(l, bufs, nbufs, ret_sent);
 	rc = uv_try_write(&l->stream, bufs, nbufs);
 	if (rc < 0 && rc != UV_EAGAIN)
 		return rc;
@@ -135,15 +154,27 @@ int client_link_gone(struct client_link *l)
 	return n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
+const char *client_link_reason(const struct client_link *l, ssize_t code)
+{
+	if (l->sealed != NULL && code == UV_EPROTO && tls_session_why(l->sealed->session)[0] != '\0')
+		return tls_session_why(l->sealed->session);
+	return uv_strerror((int)code);
+}
+
 static void free_closed(uv_handle_t *h)
 {
-	mem_free(h->data);
+	struct client_link *l = h->data;
+
+	mem_free(l->sealed_out);
+	mem_free(l);
 }
 
 void client_link_close(struct client_link *l)
 {
 	if (l == NULL || l->closed)
 		return;
+	if (l->sealed != NULL)
+		client_sealed_close(l);
 	l->closed = 1;
 	l->owner = NULL;
 	uv_close(&l->handle, free_closed);

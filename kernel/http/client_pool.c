@@ -143,7 +143,8 @@ static struct client_h1 *dial(struct client_call *k)
 	struct client_link *l;
 
 	k->reader = fiber_self();
-	l = client_dial(c, k->c.arena, k->q.deadline_ns, &k->stopped, &e);
+	l = client_dial(c, k->c.arena, k->q.connect_timeout_ms > 0 ? k->q.connect_timeout_ms : c->o.connect_timeout_ms,
+			k->q.deadline_ns, client_call_stopped, k, &e);
 	k->reader = NULL;
 	if (l != NULL && k->stopped) {
 		client_link_close(l);

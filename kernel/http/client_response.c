@@ -181,7 +181,7 @@ static void ended(struct client_h1 *h)
 		client_call_wake(h->k);
 		client_h1_part(h, 0);
 	} else {
-		fail(h, client_read_error(h->k, 0));
+		fail(h, client_read_error(h->k, h->link, 0));
 	}
 }
 
@@ -226,7 +226,7 @@ void client_response_came(void *h1, const char *p, ssize_t n)
 	if (n == 0)
 		ended(h);
 	else if (n < 0)
-		fail(h, client_read_error(h->k, n));
+		fail(h, client_read_error(h->k, h->link, n));
 	else if (feed(h, p, (size_t)n)) {
 		client_call_wake(h->k);
 		if (h->k->in.n >= CLIENT_INBOX)

@@ -12,6 +12,7 @@
 #include "loop/loop.h"
 #include "plugin/call.h"
 #include "plugin/host.h"
+#include "plugin/http_origin.h"
 #include "plugin/properties.h"
 
 #define LOG_SCOPE "davit.plugin"
@@ -25,6 +26,7 @@ struct instance {
 	struct lane *lane; /* NULL: on the loops */
 	int nselves;	   /* 1, or one a loop */
 	uint32_t features;
+	void **slots; /* one a loop */
 	void *selves[];
 };
 
@@ -56,6 +58,16 @@ struct str instance_name(const struct instance *i)
 struct loop *instance_loop(const struct instance *i, unsigned n)
 {
 	return i->o.loops[n % (unsigned)i->o.nloops];
+}
+
+int instance_loops(const struct instance *i)
+{
+	return i->o.nloops;
+}
+
+void **instance_slot(struct instance *i, int loop)
+{
+	return &i->slots[loop];
 }
 
 struct davit_instance *instance_handle(struct instance *i)
@@ -136,7 +148,7 @@ static struct instance *instance_new(const struct instance_options *o, struct ar
 	int per_loop = (o->type->component.flags & DAVIT_LOOP) && (o->type->component.flags & DAVIT_PER_LOOP);
 	int n = per_loop ? o->nloops : 1;
 	struct arena *own = arena_new();
-	struct instance *i = own ? arena_try(own, sizeof(*i) + sizeof(void *) * (size_t)n) : NULL;
+	struct instance *i = own ? arena_try(own, sizeof(*i) + sizeof(void *) * (size_t)(n + o->nloops)) : NULL;
 	jmp_buf oom;
 
 	if (i == NULL) {
@@ -144,7 +156,8 @@ static struct instance *instance_new(const struct instance_options *o, struct ar
 		*ret_error = error_new(a, ERROR_RESOURCE_EXHAUSTED, NULL, "out of memory");
 		return NULL;
 	}
-	memset(i, 0, sizeof(*i) + sizeof(void *) * (size_t)n);
+	memset(i, 0, sizeof(*i) + sizeof(void *) * (size_t)(n + o->nloops));
+	i->slots = i->selves + n;
 	i->head.host = &host_table;
 	i->arena = own;
 	i->o = *o;
@@ -281,6 +294,7 @@ struct instance *instance_open(struct arena *a, const struct instance_options *o
 	if (ret_error->code == ERROR_DEADLINE_EXCEEDED)
 		return NULL; /* it may still run: its memory and lane are left to it */
 	lane_close(i->lane, 1000);
+	http_origins_close(i);
 	arena_unref(i->arena);
 	return NULL;
 }
@@ -306,6 +320,7 @@ int instance_close(struct instance *i, int within_ms)
 	arena_unref(a);
 	if (stuck || lane_close(i->lane, within_ms) < 0)
 		return -1;
+	http_origins_close(i);
 	arena_unref(i->arena);
 	return 0;
 }

@@ -39,6 +39,8 @@ struct davit_instance *instance_handle(struct instance *i);
 uint32_t instance_features(const struct instance *i); /* as open() told, beside those of the component's table */
 
 struct loop *instance_loop(const struct instance *i, unsigned n); /* the n-th loop it may use, counted round and round */
+int instance_loops(const struct instance *i);
+void **instance_slot(struct instance *i, int loop); /* of this loop alone, for http_origin.c; NULL at first */
 
 /* For call.c: where the operation of this call runs. */
 enum lane_kind { LANE_LOOP, LANE_WORKER };

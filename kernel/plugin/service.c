@@ -7,6 +7,7 @@
 
 #include <davit/dial.h>
 #include <davit/fiber.h>
+#include <davit/http.h>
 #include <davit/resolve.h>
 #include <davit/sleep.h>
 #include <davit/watch.h>
@@ -224,7 +225,7 @@ const void *instance_service(struct davit_instance *head, const char *name)
 		const void *table;
 	} services[] = {
 		{ DAVIT_DIAL, &dial_service },	 { DAVIT_RESOLVE, &resolve_service }, { DAVIT_WATCH, &watch_service },
-		{ DAVIT_SLEEP, &sleep_service }, { DAVIT_FIBER, &fiber_service },
+		{ DAVIT_SLEEP, &sleep_service }, { DAVIT_FIBER, &fiber_service },     { DAVIT_HTTP, &http_service },
 	};
 	size_t i;
 
