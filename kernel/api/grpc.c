@@ -9,6 +9,7 @@
 
 #include "api/access.h"
 #include "api/errors.h"
+#include "api/span.h"
 #include "base/banned.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -159,23 +160,6 @@ static struct error check_token(const struct api *api, struct grpc_call *c)
 	return ERROR_NONE;
 }
 
-/* What the API traces is a call of its client's; the answer's header says which. */
-static void start_span(struct skin *s, struct grpc_call *c, enum trace_kind kind)
-{
-	struct trace_context parent;
-	uint8_t binary[TRACE_BINARY];
-
-	if (s->api->tracer.mode == TRACE_OFF)
-		return;
-	parent = trace_from_request(c->arena, grpc_metadata_bin(c, STR("grpc-trace-bin")),
-				    grpc_metadata(c, STR("traceparent")), grpc_metadata(c, STR("tracestate")));
-	s->span = trace_start(&s->api->tracer, c->arena, &parent, c->path, kind);
-	if (s->span == NULL || !trace_valid(&s->span->context))
-		return;
-	trace_binary(&s->span->context, binary);
-	grpc_header(c, STR("grpc-trace-bin"), (struct str){ (const char *)binary, sizeof(binary) });
-}
-
 static struct error before(void *ctx, struct grpc_call *c)
 {
 	struct api *api = ctx;
@@ -198,10 +182,13 @@ static struct error before(void *ctx, struct grpc_call *c)
 			return refuse(c->arena, ERROR_UNIMPLEMENTED, "Not Implemented", "501",
 				      "requested endpoint is not available");
 	}
-	if (is_dapr(c) || grpc_metadata(c, STR("dapr-app-id")).n > 0)
-		start_span(s, c, TRACE_CLIENT);
 	grpc_on_cancel(c, scope_cancel, &s->scope);
-	return ERROR_NONE;
+	if (!is_dapr(c) && grpc_metadata(c, STR("dapr-app-id")).n == 0)
+		return ERROR_NONE;
+	e = span_check_baggage_grpc(c);
+	if (!error_is(&e))
+		span_begin_grpc(c, TRACE_CLIENT);
+	return e;
 }
 
 static void log_call(struct api *api, struct grpc_call *c, const struct error *e, int64_t ns)
@@ -224,11 +211,8 @@ static void after(void *ctx, struct grpc_call *c, const struct error *e)
 	struct api *api = ctx;
 	int64_t ns = clock_ns() - c->x->started_ns;
 
-	if (c->user != NULL && skin_of(c)->span != NULL) {
-		if (error_is(e))
-			trace_status_error(skin_of(c)->span, e->message);
-		trace_end(skin_of(c)->span);
-	}
+	if (c->user != NULL)
+		span_end_grpc(c, e);
 	if (error_is(e) && errors_code(e) != NULL && (e->tag != NULL || e->details != NULL))
 		metrics_error_code(api->metrics, str_of(errors_code(e)), str_of(e->category ? e->category : "common"));
 	if (c->method == NULL || c->method->kind == GRPC_UNARY)
@@ -263,7 +247,7 @@ static struct error before_internal(void *ctx, struct grpc_call *c)
 	c->user = s;
 	grpc_on_cancel(c, scope_cancel, &s->scope);
 	if (c->method == NULL && !str_is(c->service, "dapr.proto.internals.v1.ServiceInvocation"))
-		start_span(s, c, TRACE_SERVER);
+		span_begin_grpc(c, TRACE_SERVER);
 	return ERROR_NONE;
 }
 

@@ -8,6 +8,7 @@
 #include "api/errors.h"
 #include "api/handlers.h"
 #include "api/route.h"
+#include "api/span.h"
 #include "base/banned.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -84,24 +85,6 @@ static void run_route(struct request *r, int public_only)
 	}
 }
 
-static void start_span(struct request *r)
-{
-	struct http_exchange *x = r->x;
-	struct trace_context parent;
-	char text[TRACE_PARENT_TEXT + 1];
-
-	if (r->api->tracer.mode == TRACE_OFF || trace_is_healthz(r->path))
-		return;
-	parent = trace_from_request(r->arena, STR_NONE, http_field(x, STR("traceparent")), http_field(x, STR("tracestate")));
-	r->span = trace_start(&r->api->tracer, r->arena, &parent, r->path, TRACE_CLIENT);
-	if (r->span == NULL || !trace_valid(&r->span->context))
-		return;
-	trace_parent_text(&r->span->context, text);
-	request_field(r, "traceparent", arena_str(r->arena, (struct str){ text, TRACE_PARENT_TEXT }));
-	if (r->span->context.state.n > 0)
-		request_field(r, "tracestate", trace_state_to_send(&r->span->context));
-}
-
 static void log_call(struct request *r, int64_t ns)
 {
 	struct str agent = http_field(r->x, STR("user-agent"));
@@ -127,8 +110,7 @@ static void finish(struct request *r)
 	int64_t ns = clock_ns() - r->x->started_ns;
 	int64_t received = r->x->content_length > 0 ? r->x->content_length : 0;
 
-	trace_status_http(r->span, r->x->status);
-	trace_end(r->span);
+	span_end_http(r);
 	metrics_http_done(r->api->metrics, r->x->method, r->path, r->x->status, received, (int64_t)r->x->sent, ns);
 	if (r->api->log_calls)
 		log_call(r, ns);
@@ -152,8 +134,8 @@ void api_handle_http(void *api, struct http_exchange *x)
 {
 	struct request *r = begin(api, x);
 
-	start_span(r);
-	if (r->api->cors == NULL || !cors_apply(r->api->cors, r)) {
+	span_begin_http(r);
+	if (span_check_baggage_http(r) && (r->api->cors == NULL || !cors_apply(r->api->cors, r))) {
 		if (!has_token(r))
 			refuse_token(r);
 		else
@@ -166,8 +148,9 @@ void api_handle_public(void *api, struct http_exchange *x)
 {
 	struct request *r = begin(api, x);
 
-	start_span(r);
-	run_route(r, 1);
+	span_begin_http(r);
+	if (span_check_baggage_http(r))
+		run_route(r, 1);
 	finish(r);
 }
 

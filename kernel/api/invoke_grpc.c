@@ -6,6 +6,7 @@
 #include <dapr/proto/runtime/v1/dapr.pb-c.h>
 
 #include "api/grpc.h"
+#include "api/span.h"
 #include "base/banned.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -133,19 +134,6 @@ static struct error work(void *invoking)
 	return answer(v);
 }
 
-static void name_span(struct invoking *v)
-{
-	struct trace_span *s = skin_of(v->c)->span;
-
-	if (s == NULL)
-		return;
-	trace_rename(s,
-		     arena_printf(v->c->arena, "CallLocal/" STR_FMT "/" STR_FMT, STR_ARG(v->id), STR_ARG(v->q.method)));
-	trace_attribute(s, "rpc.service", STR("ServiceInvocation"));
-	trace_attribute(s, "net.peer.name", v->id);
-	v->q.trace = s->context;
-}
-
 static struct error invoke_service(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply)
 {
 	const Dapr__Proto__Runtime__V1__InvokeServiceRequest *in = request;
@@ -167,7 +155,9 @@ static struct error invoke_service(struct grpc_call *c, const void *request, con
 		return error_new(c->arena, ERROR_INVALID_ARGUMENT, NULL, "the request has no message");
 	take_metadata(v);
 	v->q.deadline_ns = c->deadline_ns;
-	name_span(v);
+	span_of_invocation(skin_of(c)->span, v->id, v->q.method);
+	if (skin_of(c)->span != NULL)
+		v->q.trace = skin_of(c)->span->context;
 	grpc_on_cancel(c, invoke_cancel, &v->i);
 	e = mesh_guard(c->arena, work, v);
 	grpc_on_cancel(c, NULL, NULL);

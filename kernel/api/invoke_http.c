@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any method on /v1.0/invoke/{id}/method/{path…}, and whatever no route takes, to the application that the caller names. */
 #include "api/handlers.h"
+#include "api/span.h"
 #include "base/banned.h"
 #include "base/base64.h"
 #include "base/jstream.h"
@@ -268,19 +269,6 @@ static struct error work(void *invoking)
 	return answer(v);
 }
 
-static void name_span(struct invoking *v)
-{
-	struct trace_span *s = v->r->span;
-
-	if (s == NULL)
-		return;
-	trace_rename(s,
-		     arena_printf(v->r->arena, "CallLocal/" STR_FMT "/" STR_FMT, STR_ARG(v->id), STR_ARG(v->q.method)));
-	trace_attribute(s, "rpc.service", STR("ServiceInvocation"));
-	trace_attribute(s, "net.peer.name", v->id);
-	v->q.trace = s->context;
-}
-
 static void not_named(struct request *r)
 {
 	struct error e = error_new(r->arena, ERROR_NOT_FOUND, "ERR_DIRECT_INVOKE",
@@ -311,7 +299,9 @@ void invoke_http(struct request *r)
 	if (v->q.content_type.p == NULL)
 		v->q.content_type = STR("");
 	take_fields(v);
-	name_span(v);
+	span_of_invocation(r->span, v->id, v->q.method);
+	if (r->span != NULL)
+		v->q.trace = r->span->context;
 	if (take_body(v) < 0)
 		return;
 	http_on_gone(r->x, invoke_cancel, &v->i);

@@ -3,6 +3,7 @@
 #include <google/protobuf/empty.pb-c.h>
 
 #include "api/grpc.h"
+#include "api/span.h"
 #include "base/banned.h"
 #include "base/map.h"
 #include "blocks/pubsub.h"
@@ -24,6 +25,7 @@ static struct error find(struct grpc_call *c, const char *name, const char *topi
 					    .span_name = c->path };
 	request->metadata = skin_pairs(c->arena, entries, n);
 	request->nmetadata = n;
+	span_of_topic(c, request->topic);
 	return pubsub_find(skin_of(c)->blocks, c->arena, skin_text(name), request, ret_pubsub);
 }
 

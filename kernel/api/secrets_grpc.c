@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The secrets API over gRPC (dapr/proto/runtime/v1/dapr.proto). */
 #include "api/grpc.h"
+#include "api/span.h"
 #include "base/banned.h"
 #include "blocks/secrets.h"
 
@@ -15,6 +16,7 @@ static struct error get(struct grpc_call *c, const void *request, const Protobuf
 	struct error e;
 	size_t n, i;
 
+	span_of_store(c, "secrets", skin_text(in->store_name));
 	e = secrets_find(s->blocks, c->arena, skin_text(in->store_name), &store);
 	if (error_is(&e))
 		return e;

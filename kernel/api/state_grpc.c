@@ -3,6 +3,7 @@
 #include <google/protobuf/empty.pb-c.h>
 
 #include "api/grpc.h"
+#include "api/span.h"
 #include "base/banned.h"
 #include "blocks/state.h"
 #include "blocks/state_error.h"
@@ -89,6 +90,7 @@ static struct error get(struct grpc_call *c, const void *request, const Protobuf
 	struct state_value v;
 	struct error e = find(c, in->store_name, &store);
 
+	span_of_store(c, "state", skin_text(in->store_name));
 	if (error_is(&e))
 		return e;
 	e = state_get(s->blocks, &s->scope, store, skin_text(in->key), consistency_word(in->consistency),
@@ -172,6 +174,7 @@ static struct error save(struct grpc_call *c, const void *request, const Protobu
 	struct error e = find(c, in->store_name, &store);
 	size_t i;
 
+	span_of_store(c, "state", skin_text(in->store_name));
 	if (error_is(&e))
 		return e;
 	for (i = 0; i < in->n_states; i++) {
@@ -195,6 +198,7 @@ static struct error delete_one(struct grpc_call *c, const void *request, const P
 	struct state_store *store;
 	struct error e = find(c, in->store_name, &store);
 
+	span_of_store(c, "state", skin_text(in->store_name));
 	if (error_is(&e))
 		return e;
 	if (in->etag != NULL)

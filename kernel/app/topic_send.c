@@ -32,12 +32,16 @@ struct trace_span *topic_span(const struct tracer *t, struct arena *a, const str
 {
 	struct str from = e->is.traceparent.p ? e->is.traceparent : e->is.traceid;
 	struct trace_context parent = { .flags = 0 };
+	struct trace_span *s;
 
 	if (t->mode == TRACE_OFF || from.p == NULL || from.p[0] != '"')
 		return NULL;
 	if (trace_parse_parent(topic_text(a, from), &parent) == 0)
 		parent.state = trace_parse_state(a, topic_text(a, e->is.tracestate));
-	return trace_start(t, a, &parent, arena_printf(a, "pubsub/" STR_FMT, STR_ARG(e->topic)), TRACE_CLIENT);
+	s = trace_start(t, a, &parent, STR(""), TRACE_CLIENT);
+	if (trace_records(s))
+		trace_rename(s, arena_printf(a, "pubsub/" STR_FMT, STR_ARG(e->topic)));
+	return s;
 }
 
 static void end_span(struct trace_span *s, struct str topic, int http_status, const struct error *e)

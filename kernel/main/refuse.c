@@ -44,8 +44,6 @@ void refuse_tell_unused(const struct options *o, const struct configuration *c)
 		{ o->scheduler_host_address.n > 0, "--scheduler-host-address: jobs are not part of this version" },
 		{ o->sentry_address.n > 0, "--sentry-address: mutual TLS is not part of this version" },
 		{ o->control_plane_address.n > 0, "--control-plane-address: Kubernetes mode is not part of this version" },
-		{ c->tracing.zipkin_endpoint_address.n > 0, "Configuration spec.tracing.zipkin: spans are not exported yet" },
-		{ c->tracing.otel.endpoint_address.n > 0, "Configuration spec.tracing.otel: spans are not exported yet" },
 		{ c->workflow.max_workflows > 0 || c->workflow.max_activities > 0,
 		  "Configuration spec.workflow: the workflow engine is not part of this version" },
 	};

@@ -20,6 +20,7 @@
 #include "main/places.h"
 #include "main/refuse.h"
 #include "main/servers.h"
+#include "main/spans.h"
 #include "pluggable/pluggable.h"
 
 #define LOG_SCOPE "dapr.runtime"
@@ -32,6 +33,7 @@ struct runtime {
 	struct configuration *configuration;
 	struct resources *resources;
 	struct metrics *metrics;
+	struct exporters *exporters; /* NULL: spans go nowhere */
 	struct registry *registry;
 	struct pluggable *pluggable;
 	struct loop *loops[LOOPS_MOST];
@@ -188,8 +190,6 @@ static int make_api(struct runtime *r)
 {
 	const struct configuration *c = r->configuration;
 	struct api *api = &r->api;
-	int exporter = c->tracing.stdout_export || c->tracing.otel.endpoint_address.n > 0 ||
-		       c->tracing.zipkin_endpoint_address.n > 0;
 
 	api->arena = r->arena;
 	api->app_id = r->o->app_id;
@@ -200,7 +200,7 @@ static int make_api(struct runtime *r)
 	api->log_health = !c->api_logging.omit_health_checks;
 	api->configuration = c;
 	api->metrics = r->metrics;
-	api->tracer = tracer_of(c->tracing.sampling_rate, exporter);
+	api->tracer = spans_tracer(c);
 	api->access = access_new(r->arena, c);
 	api->cors = cors_new(r->arena, r->o->allowed_origins);
 	api->waiting_for = "runtime";
@@ -327,6 +327,7 @@ struct runtime *runtime_new(const struct options *o, const struct runtime_hook *
 	struct arena *own = arena_new();
 	struct runtime *r = own ? arena_zalloc(own, sizeof(*r)) : NULL;
 	struct peers_options peers;
+	struct str why;
 
 	if (r == NULL) {
 		*ret_message = STR("out of memory");
@@ -343,6 +344,10 @@ struct runtime *runtime_new(const struct options *o, const struct runtime_hook *
 	*ret_message = STR("out of memory, or no threads or descriptors are left");
 	if (make_loops(r) < 0 || make_api(r) < 0)
 		goto failed;
+	if (spans_open(r->configuration, o->app_id, r->metrics, r->loops[0], own, &r->api.tracer, &r->exporters, &why) < 0) {
+		*ret_message = arena_str(a, why);
+		goto failed;
+	}
 	r->watchdog = watchdog_new(r->loops, r->nloops); /* without memory nobody watches, and all else goes on */
 	r->servers.loops = r->loops;
 	r->servers.nloops = r->nloops;
@@ -573,6 +578,7 @@ void runtime_free(struct runtime *r, int within_ms)
 		run_there(r, start_closing, left > 500 ? (int)left : 500);
 		log_info("Dapr runtime stopped");
 	}
+	exporters_stop(r->exporters, clock_ms() + 500 < until ? (int)(until - clock_ms()) : 500);
 	for (i = 0; i < r->nloops; i++)
 		loop_stop(r->loops[i]);
 	for (i = 0; i < r->nloops; i++) {
@@ -585,6 +591,7 @@ void runtime_free(struct runtime *r, int within_ms)
 	subscribers_free(r->subscribers);
 	registry_free(r->registry);
 	pluggable_free(r->pluggable);
+	exporters_free(r->exporters);
 	metrics_free(r->metrics);
 	resources_unref(r->resources);
 	configuration_unref(r->configuration);

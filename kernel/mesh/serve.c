@@ -140,13 +140,14 @@ static void start_span(struct serving *v)
 		return;
 	parent = trace_from_request(c->arena, grpc_metadata_bin(c, STR("grpc-trace-bin")),
 				    grpc_metadata(c, STR("traceparent")), grpc_metadata(c, STR("tracestate")));
-	v->span = trace_start(v->s->tracer, c->arena, &parent,
-			      arena_printf(c->arena, "CallLocal/" STR_FMT "/" STR_FMT, STR_ARG(v->s->app_id),
-					   STR_ARG(v->q.method)),
-			      TRACE_SERVER);
+	v->span = trace_start(v->s->tracer, c->arena, &parent, STR(""), TRACE_SERVER);
 	if (v->span == NULL)
 		return;
 	v->q.trace = v->span->context;
+	if (!trace_records(v->span))
+		return;
+	trace_rename(v->span, arena_printf(c->arena, "CallLocal/" STR_FMT "/" STR_FMT, STR_ARG(v->s->app_id),
+					   STR_ARG(v->q.method)));
 	trace_attribute(v->span, "dapr.protocol", STR("grpc"));
 	trace_attribute(v->span, "dapr.api", c->path);
 	trace_attribute(v->span, "dapr.invoke_method", v->q.method);

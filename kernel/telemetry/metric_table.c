@@ -167,4 +167,9 @@ const struct metric_about metric_table[METRIC_TABLE_SIZE] = {
 	[METRIC_DAVIT_SERIES_DROPPED] = { "davit_metric_series_dropped",
 					  "Records that were not kept as the limit of metric series was reached.",
 					  COUNTER, 0, "app_id" },
+	[METRIC_DAVIT_SPANS_DROPPED] = { "davit_trace_spans_dropped",
+					 "Sampled spans that no collector got: the queue was full, or the export failed.",
+					 COUNTER, 0, "app_id,exporter,reason" },
+	[METRIC_DAVIT_SPANS_EXPORTED] = { "davit_trace_spans_exported", "Spans that were handed over, by exporter.",
+					  COUNTER, 0, "app_id,exporter" },
 };

@@ -105,7 +105,7 @@ struct trace_span *trace_start(const struct tracer *t, struct arena *a, const st
 	return s;
 }
 
-static int records(const struct trace_span *s)
+int trace_records(const struct trace_span *s)
 {
 	return s && s->tracer->mode == TRACE_ON && trace_sampled(&s->context);
 }
@@ -124,13 +124,13 @@ static struct trace_attribute *attribute(struct arena *a, struct trace_attribute
 
 void trace_attribute(struct trace_span *s, const char *key, struct str value)
 {
-	if (records(s) && value.n)
+	if (trace_records(s) && value.n)
 		attribute(s->arena, &s->attributes, key, value);
 }
 
 void trace_number(struct trace_span *s, const char *key, int64_t value)
 {
-	if (records(s))
+	if (trace_records(s))
 		attribute(s->arena, &s->attributes, key, arena_printf(s->arena, "%lld", (long long)value))->number = 1;
 }
 
@@ -138,7 +138,7 @@ struct trace_event *trace_event(struct trace_span *s, const char *name)
 {
 	struct trace_event *e;
 
-	if (!records(s))
+	if (!trace_records(s))
 		return NULL;
 	e = arena_zalloc(s->arena, sizeof(*e));
 	e->name = arena_str(s->arena, str_of(name));
@@ -156,13 +156,13 @@ void trace_event_attribute(struct trace_span *s, struct trace_event *e, const ch
 
 void trace_rename(struct trace_span *s, struct str name)
 {
-	if (records(s))
+	if (trace_records(s))
 		s->name = arena_str(s->arena, name);
 }
 
 void trace_status_error(struct trace_span *s, struct str message)
 {
-	if (!records(s))
+	if (!trace_records(s))
 		return;
 	s->status = TRACE_ERROR;
 	s->status_message = arena_str(s->arena, message);
@@ -172,13 +172,13 @@ void trace_status_http(struct trace_span *s, int status)
 {
 	const char *reason = http_reason(status);
 
-	if (status >= 400 && records(s))
+	if (status >= 400 && trace_records(s))
 		trace_status_error(s, arena_printf(s->arena, "Code(%d): %s", status, *reason ? reason : "Unknown"));
 }
 
 void trace_end(struct trace_span *s)
 {
-	if (!records(s) || s->end_ns)
+	if (!trace_records(s) || s->end_ns)
 		return;
 	s->end_ns = clock_wall_ns();
 	if (s->end_ns < s->start_ns) /* the wall clock was set back */

@@ -106,6 +106,7 @@ struct trace_span {
  */
 struct trace_span *trace_start(const struct tracer *t, struct arena *a, const struct trace_context *parent,
 			       struct str name, enum trace_kind kind);
+int trace_records(const struct trace_span *s); /* 1: what is put on it will be seen; 0: not sampled, or NULL */
 /* These take NULL, and do nothing on a span that is not sampled. Texts are copied into the span's arena. */
 void trace_attribute(struct trace_span *s, const char *key, struct str value); /* "" is left out, as Dapr does */
 void trace_number(struct trace_span *s, const char *key, int64_t value);
