@@ -188,10 +188,15 @@ static struct error add_block(struct blocks *b, struct opened *o, const struct d
 
 static struct error find_type(struct blocks *b, const struct component *c, struct component_type **ret_type)
 {
+	struct registry_wish wish = { .type = c->type,
+				      .version = c->version,
+				      .plugin = component_annotation(c, REGISTRY_PLUGIN),
+				      .range = component_annotation(c, REGISTRY_VERSION),
+				      .min_tier = b->o.min_tier };
 	struct component_type *t = NULL;
 	struct str why, socket;
 
-	t = registry_find(b->o.registry, c->type, c->version, b->arena, &why);
+	t = registry_find(b->o.registry, &wish, b->arena, &why);
 	if (t == NULL) {
 		t = pluggable_find(b->o.pluggable, c->type, c->version, clock_ns() + c->init_timeout, b->arena, &socket);
 		if (t == NULL && socket.n > 0)

@@ -24,6 +24,15 @@ static void put_flag(struct buf *b, const char *name, int value)
 	buf_printf(b, ",\"%s\":%s", name, value ? "true" : "false");
 }
 
+/* Whether a resource gets this one that neither names a plugin nor a range. */
+static int is_used(struct registry *r, const struct component_type *t, struct arena *a)
+{
+	struct registry_wish wish = { .type = t->about->type, .version = t->about->version };
+	struct str why;
+
+	return registry_find(r, &wish, a, &why) == t;
+}
+
 static void put_head(struct buf *b, const struct component_type *t)
 {
 	buf_addc(b, '{');
@@ -76,11 +85,13 @@ static int list(struct command_call *c)
 			if (b.n > 1)
 				buf_addc(&b, ',');
 			put_head(&b, t);
+			put_flag(&b, "used", is_used(r, t, c->a));
 			buf_addc(&b, '}');
 		} else {
-			printf("%-34.*s %-8.*s %-10s %-7.*s " STR_FMT "\n", STR_ARG(t->about->type),
+			printf("%-34.*s %-8.*s %-10s %-7.*s " STR_FMT "%s\n", STR_ARG(t->about->type),
 			       STR_ARG(t->about->version), tier_name(t->tier), STR_ARG(status),
-			       STR_ARG(t->manifest->version));
+			       STR_ARG(t->manifest->version),
+			       is_used(r, t, c->a) ? "" : " (not used unless it is asked for)");
 		}
 	}
 	if (c->json)

@@ -69,6 +69,7 @@ static int walk(struct command_call *c, int verify)
 	struct buf b = buf_in(c->a);
 	const struct component_type *t;
 	const char *fault = NULL;
+	struct str passed;
 	size_t at = 0;
 	int faults = 0;
 
@@ -87,6 +88,15 @@ static int walk(struct command_call *c, int verify)
 		else
 			printf("%-34.*s %-10.*s %s%s%s\n", STR_ARG(t->manifest->name), STR_ARG(t->manifest->version),
 			       t->file, verify ? ": " : "", verify ? (fault ? fault : "well") : "");
+	}
+	for (at = 0; verify && (passed = registry_passed_over(r, &at)).p != NULL; faults++) {
+		if (c->json) {
+			buf_printf(&b, "%s", b.n > 1 ? "," : "");
+			put(&b, "fault", passed.p, 1);
+			buf_addc(&b, '}');
+		} else {
+			printf("not taken: " STR_FMT "\n", STR_ARG(passed));
+		}
 	}
 	if (c->json)
 		printf(STR_FMT "]\n", STR_ARG(buf_str(&b)));

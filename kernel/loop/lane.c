@@ -2,12 +2,12 @@
 #include "loop/lane.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <time.h>
 
 #include "base/arena.h"
 #include "base/banned.h"
 #include "base/mem.h"
+#include "loop/fault.h"
 
 struct lane {
 	pthread_mutex_t lock; /* innermost: nothing else is locked under it */
@@ -30,6 +30,7 @@ static void *worker_main(void *arg)
 {
 	struct lane *l = arg;
 	struct lane_job *j;
+	void *stack = fault_stack_start();
 	int number;
 
 	is_worker = 1;
@@ -60,6 +61,7 @@ static void *worker_main(void *arg)
 	if (l->o.ending)
 		l->o.ending(l->o.arg, number);
 	arena_drop_stock();
+	fault_stack_end(stack);
 	pthread_mutex_lock(&l->lock);
 	l->living--;
 	pthread_cond_signal(&l->ended);
@@ -75,7 +77,7 @@ static int start_worker(struct lane *l)
 	pthread_t thread;
 	int failed;
 
-	sigfillset(&all);
+	fault_mask(&all);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, LANE_STACK);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/recycle.h"
+#include "loop/fault.h"
 #include "loop/inside.h"
 
 _Thread_local struct loop *loop_current;
@@ -129,6 +130,7 @@ static void close_handles(struct loop *l)
 static void *thread_main(void *arg)
 {
 	struct loop *l = arg;
+	void *stack = fault_stack_start();
 
 	loop_current = l;
 #if defined(__SANITIZE_THREAD__)
@@ -143,6 +145,7 @@ static void *thread_main(void *arg)
 	arena_drop_stock();
 	recycle_drop();
 	loop_current = NULL;
+	fault_stack_end(stack);
 	return NULL;
 }
 
@@ -151,7 +154,7 @@ int loop_start(struct loop *l)
 	sigset_t all, before;
 	int failed;
 
-	sigfillset(&all); /* signals are for the main thread */
+	fault_mask(&all); /* signals are for the main thread */
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	failed = pthread_create(&l->thread, NULL, thread_main, l);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

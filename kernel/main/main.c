@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "main/runtime.h"
+#include "plugin/blame.h"
 
 #define LOG_SCOPE "dapr.runtime"
 #define DRAIN_MS 30000 /* events that are with the application when a blocked shutdown begins */
@@ -280,6 +281,7 @@ int main(int argc, char **argv)
 	struct str message;
 
 	block_signals();
+	blame_start();
 	main_arena = arena_new();
 	/* OpenSSL makes its beginnings at first use and crashes later if there was no memory for them; libuv aborts where
 	 * the first handler of forks finds none. So both are had here, where it is only a sentence. */

@@ -242,6 +242,8 @@ static void open_names(struct runtime *r)
 		.metrics = r->metrics,
 	};
 
+	if (r->o->min_tier.n > 0)
+		tier_of(r->o->min_tier, &o.min_tier);
 	r->names = names_open(&o, r->arena, &r->names_failure);
 	r->invoker.names = r->names;
 	if (r->names != NULL)

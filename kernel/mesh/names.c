@@ -148,6 +148,7 @@ struct names *names_open(const struct names_options *o, struct arena *a, struct 
 	struct str name = o->configuration->name_resolution.component,
 		   version = o->configuration->name_resolution.version;
 	struct arena *own = arena_new();
+	struct registry_wish wish;
 	struct component_type *t;
 	struct str log_name, why;
 	struct names *n;
@@ -166,11 +167,17 @@ struct names *names_open(const struct names_options *o, struct arena *a, struct 
 	if (version.n == 0)
 		version = STR("v1");
 	log_name = arena_printf(own, "nr (" STR_FMT "/" STR_FMT ")", STR_ARG(name), STR_ARG(version));
-	t = registry_find(o->registry, arena_printf(own, "nameresolution." STR_FMT, STR_ARG(name)), version, own, &why);
+	wish = (struct registry_wish){ .type = arena_printf(own, "nameresolution." STR_FMT, STR_ARG(name)),
+				       .version = version,
+				       .min_tier = o->min_tier };
+	t = registry_find(o->registry, &wish, own, &why);
 	if (t == NULL || registry_load(o->registry, t, own, &why) < 0) {
 		metrics_component_init_failed(o->metrics, STR("nameResolution"), STR("creation"), name);
 		return refuse(n, a, "CREATE_COMPONENT_FAILURE", "creation", log_name, why, ret_message);
 	}
+	if (str_is(t->about->status, "alpha") || str_is(t->about->status, "beta"))
+		log_warn("Name resolution " STR_FMT " has status " STR_FMT ": it is not supported for production",
+			 STR_ARG(log_name), STR_ARG(t->about->status));
 	e = open_it(n, t, name, own);
 	if (error_is(&e)) {
 		metrics_component_init_failed(o->metrics, STR("nameResolution"), STR("init"), name);

@@ -20,6 +20,7 @@ struct names_options {
 	int port;	   /* the internal port */
 	const struct configuration *configuration;
 	struct registry *registry;
+	enum tier min_tier; /* nothing below it is opened */
 	struct loop *const *loops;
 	int nloops;
 	struct metrics *metrics;

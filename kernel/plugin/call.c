@@ -93,7 +93,8 @@ void call_done(struct davit_call *head, davit_status status)
 	was = RUNNING;
 	c->status = status;
 	if (!atomic_compare_exchange_strong(&c->phase, &was, DONE)) {
-		late++;
+		log_debug("A component has answered a call that nobody waits for any more: its answer is dropped (%lld so far)",
+			  (long long)++late);
 		let_go(c);
 		return;
 	}
@@ -125,6 +126,9 @@ davit_status call_emit_owned(struct davit_call *head, const void *record, void (
 	r->next = NULL;
 	memcpy(&r->kind, (const char *)record + 4, sizeof(r->kind));
 	r->data = record_copy(c->arena, record, release == NULL, &unknown);
+	if (r->data == NULL && unknown)
+		log_error("Component " STR_FMT " emitted a record of kind %u, which this kernel does not know: it was not taken",
+			  STR_ARG(instance_name(c->instance)), (unsigned)r->kind);
 	if (r->data == NULL)
 		return unknown ? DAVIT_INVALID_ARGUMENT : DAVIT_EXHAUSTED;
 	*c->records_end = r;
@@ -250,15 +254,20 @@ void scope_cancel(void *arg)
 static void run_on_worker(struct lane_job *j)
 {
 	struct call *c = (struct call *)((char *)j - offsetof(struct call, job));
+	struct arena *held;
 	davit_status status;
 
 	if (c->phase != RUNNING) { /* nobody waits any more: not even begun */
 		call_done(&c->head, DAVIT_CANCELLED);
 		return;
 	}
+	/* Held until the operation has returned: one that completes its call and then returns a status, or completes it
+	 * twice, is told of it and touches nothing that is gone. */
+	held = arena_ref(c->arena);
 	status = c->op(instance_self(c->instance, 0), &c->head, c->in);
 	if (status != DAVIT_PENDING)
 		call_done(&c->head, status);
+	arena_unref(held);
 }
 
 static struct call *call_new(struct scope *s, struct instance *i, davit_op *op, const void *in)

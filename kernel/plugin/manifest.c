@@ -9,6 +9,7 @@
 #include "base/banned.h"
 #include "base/jstream.h"
 #include "plugin/file.h"
+#include "plugin/version.h"
 
 static const char *const tiers[] = { "community", "standard", "managed" };
 
@@ -152,6 +153,9 @@ static void read_manifest(struct reader *r, json_t *from, struct manifest *m)
 	m->licence = text(r, from, "licence", 0);
 	m->library = text(r, from, "library", 1);
 	m->sha256 = text(r, from, "sha256", 0);
+	m->kernel = text(r, from, "kernel", 0);
+	if (m->kernel.p != NULL && version_in_range(STR("0.0.0"), m->kernel) < 0)
+		wrong(r, "kernel", "must be a range of versions, such as >=0.2 <0.3");
 	m->abi = json_integer_value(json_object_get(from, "abi"));
 	if (json_array_size(components) == 0)
 		wrong(r, "components", "must be a list with at least one entry");

@@ -38,7 +38,8 @@ struct manifest_component {
 struct manifest {
 	struct str name, version, vendor, licence, library;
 	struct str sha256; /* hexadecimal; p == NULL: not told */
-	int64_t abi;
+	struct str kernel; /* the range of kernels it is for; p == NULL: any with this abi */
+	int64_t abi;	   /* 0: not told */
 	const struct manifest_component *components;
 	size_t ncomponents;
 };

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/banned.h"
+#include "plugin/blame.h"
 #include "plugin/file.h"
 #include "plugin/note.h"
 
@@ -113,7 +114,7 @@ static const struct davit_component *component_of(const struct davit_plugin *p, 
 	const struct davit_component *const *c;
 
 	for (c = p->components; c != NULL && *c != NULL; c++)
-		if ((*c)->kind == davit_component_kind && str_is(about->type, (*c)->type) &&
+		if ((*c)->kind == davit_component_kind && (*c)->type != NULL && (*c)->version != NULL && str_is(about->type, (*c)->type) &&
 		    str_is(about->version, (*c)->version))
 			return *c;
 	return NULL;
@@ -165,9 +166,10 @@ static int load(struct opening *o, int fd, const struct davit_note *note)
 		return refuse(o, "has no entry davit_plugin_v1: write DAVIT_PLUGIN(...) once in its sources");
 	if (!mapped_is(*(void **)&entry, &st))
 		return refuse(o, "changed between the check and the load: start again once it stays as it is");
+	blame_add(o->t->manifest, *(void **)&entry);
 	p = entry();
-	if (p == NULL || p->size < sizeof(struct davit_plugin) || p->abi != note->abi || p->sdk_minor != note->sdk_minor ||
-	    p->min_minor != note->min_minor || strcmp(p->name, note->name) != 0 || strcmp(p->version, note->version) != 0)
+	if (p == NULL || p->size < offsetof(struct davit_plugin, components) + sizeof(p->components) || p->abi != note->abi || p->sdk_minor != note->sdk_minor ||
+	    p->min_minor != note->min_minor || p->name == NULL || p->version == NULL || strcmp(p->name, note->name) != 0 || strcmp(p->version, note->version) != 0)
 		return refuse(o, "contradicts itself: its entry and its note differ");
 	return adopt_component(o, p);
 }

@@ -18,7 +18,7 @@ struct registry;
 struct component_type {
 	const struct manifest *manifest;
 	const struct manifest_component *about;
-	enum tier tier; /* as granted by the index of its folder, not as claimed */
+	enum tier tier;	  /* as granted by the index of its folder, not as claimed */
 	const char *file; /* the .so */
 
 	/* After registry_load: the kernel's own copies, zero where the plugin's header was older. */
@@ -35,18 +35,29 @@ struct component_type {
 struct registry *registry_new(const struct str *roots, size_t nroots);
 void registry_free(struct registry *r);
 
+/* What is wanted. Texts with n == 0 are not told. */
+struct registry_wish {
+	struct str type, version; /* of the component; version "" or "v0": its default version, else "v1" */
+	struct str plugin;	  /* by its name; else any, the one whose name is the type before others */
+	struct str range;	  /* of plugin versions, see version.h */
+	enum tier min_tier;
+};
+
+#define REGISTRY_PLUGIN "davit.dev/plugin" /* the annotations of a resource that say so */
+#define REGISTRY_VERSION "davit.dev/plugin-version"
+
 /*
- * The newest plugin that offers type and component version ("" or "v0": its default version, else "v1"). NULL: none;
- * *ret_message (in a) says what there is instead.
+ * Of the plugins that fit, the newest: made for this kernel, in the range, not below the tier, and no pre-release unless the
+ * range names one or there is nothing else. Of two that are the same in all that, the one found first. A type that several
+ * plugins claim is a warning. NULL: none; *ret_message (in a) says what there is instead.
  */
-struct component_type *registry_find(struct registry *r, struct str type, struct str version, struct arena *a,
+struct component_type *registry_find(struct registry *r, const struct registry_wish *w, struct arena *a,
 				     struct str *ret_message);
 /* Opens the .so once and adopts the component. 0; -1: *ret_message says which file, what is wrong and what to do. */
 int registry_load(struct registry *r, struct component_type *t, struct arena *a, struct str *ret_message);
 
+/* Walks what was passed over, each a sentence; p == NULL at the end. *at starts at 0. */
+struct str registry_passed_over(struct registry *r, size_t *at);
 /* Walks all components in the order they were found; NULL at the end. *at starts at 0. */
 struct component_type *registry_next(struct registry *r, size_t *at);
-
-/* Semantic versions (semver.org, 11): negative, 0, positive as memcmp. */
-int registry_compare_versions(struct str a, struct str b);
 #endif

@@ -103,6 +103,16 @@ const struct component_item *component_item(const struct component *c, const cha
 	return NULL;
 }
 
+struct str component_annotation(const struct component *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->annotations.n; i++)
+		if (str_is(c->annotations.p[i].key, name))
+			return c->annotations.p[i].value;
+	return STR("");
+}
+
 struct str component_value(const struct component *c, const char *name)
 {
 	const struct component_item *item = component_item(c, name);

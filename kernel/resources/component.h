@@ -47,6 +47,7 @@ struct component {
 const struct component_item *component_item(const struct component *c, const char *name);
 /* Its plain value; "" when there is none or it is a reference. */
 struct str component_value(const struct component *c, const char *name);
+struct str component_annotation(const struct component *c, const char *name); /* "" when there is none */
 
 /* 1: both say the same (name, type, version, items, auth, scopes, timeouts), whatever file and order of keys. */
 int component_same(const struct component *a, const struct component *b);
