@@ -244,6 +244,7 @@ static struct error open_instance(struct blocks *b, struct opened *o, const stru
 		.loops = b->o.loops,
 		.nloops = b->o.nloops,
 		.timeout_ms = c->init_timeout / 1000000,
+		.metrics = b->o.metrics,
 		.count = count_plugin,
 		.ctx = b->o.metrics,
 	};

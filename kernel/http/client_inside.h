@@ -131,8 +131,8 @@ int client_own_field(struct str name);	  /* one that the connection makes itself
 int client_keeps_value(struct str value); /* no byte in it that would end the field */
 
 /*
- * client_dial.c: on a fiber, parks. Resolves and connects, one address after another, then goes through the proxy and to TLS.
- * NULL: *ret_error, in the arena. It ends early when stop(arg), which is asked after each wake.
+ * client_dial.c: on a fiber, parks. Resolves and connects, one address after another, then goes through the proxy and
+ * to TLS. NULL: *ret_error, in the arena. It ends early when stop(arg), which is asked after each wake.
  */
 struct client_link *client_dial(struct http_client *c, struct arena *a, int connect_timeout_ms, int64_t deadline_ns,
 				int (*stop)(void *arg), void *arg, struct error *ret_error);

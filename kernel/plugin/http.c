@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The service "davit.http/1": a request with its whole answer. The answer lies in an arena of its own, which the asker hands to
- * his call when the work is over: the work may have run on another loop's thread.
+ * The service "davit.http/1": a request with its whole answer. The answer lies in an arena of its own, which the
+ * asker hands to his call when the work is over: the work may have run on another loop's thread.
  */
 #include "base/banned.h"
 #include "base/mem.h"

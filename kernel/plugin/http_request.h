@@ -18,8 +18,8 @@ struct http_asking {
 };
 
 /*
- * On the work's loop, on a fiber: finds the server and sends the request, all of it or its head. `in` and the arena are set.
- * gone: see http_request. On failure `why` of the request is set; end it in any case.
+ * On the work's loop, on a fiber: finds the server and sends the request, all of it or its head. `in` and the arena
+ * are set. gone: see http_request. On failure `why` of the request is set; end it in any case.
  */
 davit_status http_asking_start(struct http_asking *q, struct service_work *w, struct instance *i,
 			       int (*gone)(void *arg), void *arg);

@@ -13,6 +13,7 @@
 #include "plugin/call.h"
 #include "plugin/host.h"
 #include "plugin/http_origin.h"
+#include "plugin/measure.h"
 #include "plugin/properties.h"
 
 #define LOG_SCOPE "davit.plugin"
@@ -27,6 +28,7 @@ struct instance {
 	int nselves;	   /* 1, or one a loop */
 	uint32_t features;
 	void **slots; /* one a loop */
+	struct measures *measures;
 	void *selves[];
 };
 
@@ -63,6 +65,11 @@ struct loop *instance_loop(const struct instance *i, unsigned n)
 int instance_loops(const struct instance *i)
 {
 	return i->o.nloops;
+}
+
+struct measures *instance_measures(struct instance *i)
+{
+	return i->measures;
 }
 
 void **instance_slot(struct instance *i, int loop)
@@ -169,6 +176,10 @@ static struct instance *instance_new(const struct instance_options *o, struct ar
 		ret_error->message = arena_str(a, ret_error->message);
 	if (!error_is(ret_error) && !(o->type->component.flags & DAVIT_LOOP) && (i->lane = make_lane(i)) == NULL)
 		*ret_error = error_new(a, ERROR_RESOURCE_EXHAUSTED, NULL, "no threads could be made for it");
+	if (!error_is(ret_error) && (i->measures = measures_new(o->metrics)) == NULL) {
+		*ret_error = error_new(a, ERROR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+		lane_close(i->lane, 1000);
+	}
 	if (!error_is(ret_error))
 		return i;
 	arena_unref(own);
@@ -295,6 +306,7 @@ struct instance *instance_open(struct arena *a, const struct instance_options *o
 		return NULL; /* it may still run: its memory and lane are left to it */
 	lane_close(i->lane, 1000);
 	http_origins_close(i);
+	measures_free(i->measures);
 	arena_unref(i->arena);
 	return NULL;
 }
@@ -321,6 +333,7 @@ int instance_close(struct instance *i, int within_ms)
 	if (stuck || lane_close(i->lane, within_ms) < 0)
 		return -1;
 	http_origins_close(i);
+	measures_free(i->measures);
 	arena_unref(i->arena);
 	return 0;
 }

@@ -11,6 +11,8 @@
 
 struct instance;
 struct loop;
+struct measures;
+struct metrics;
 
 struct instance_options {
 	struct component_type *type; /* loaded */
@@ -20,6 +22,7 @@ struct instance_options {
 	struct loop *const *loops;
 	int nloops;
 	int64_t timeout_ms; /* for open: initTimeout */
+	struct metrics *metrics; /* for what it measures itself; may be NULL */
 	/* Counts davit_count() of this instance; may be NULL. */
 	void (*count)(void *ctx, struct str component, struct str type, const char *name, int64_t n);
 	void *ctx;
@@ -40,6 +43,7 @@ uint32_t instance_features(const struct instance *i); /* as open() told, beside 
 
 struct loop *instance_loop(const struct instance *i, unsigned n); /* the n-th loop it may use, counted round and round */
 int instance_loops(const struct instance *i);
+struct measures *instance_measures(struct instance *i);
 void **instance_slot(struct instance *i, int loop); /* of this loop alone, for http_origin.c; NULL at first */
 
 /* For call.c: where the operation of this call runs. */

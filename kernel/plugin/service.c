@@ -8,6 +8,7 @@
 #include <davit/dial.h>
 #include <davit/fiber.h>
 #include <davit/http.h>
+#include <davit/metrics.h>
 #include <davit/resolve.h>
 #include <davit/sleep.h>
 #include <davit/watch.h>
@@ -226,6 +227,7 @@ const void *instance_service(struct davit_instance *head, const char *name)
 	} services[] = {
 		{ DAVIT_DIAL, &dial_service },	 { DAVIT_RESOLVE, &resolve_service }, { DAVIT_WATCH, &watch_service },
 		{ DAVIT_SLEEP, &sleep_service }, { DAVIT_FIBER, &fiber_service },     { DAVIT_HTTP, &http_service },
+		{ DAVIT_METRICS, &metrics_service },
 	};
 	size_t i;
 

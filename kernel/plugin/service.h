@@ -55,4 +55,5 @@ extern const struct davit_watch_service watch_service;
 extern const struct davit_sleep_service sleep_service;
 extern const struct davit_fiber_service fiber_service;
 extern const struct davit_http_service http_service;
+extern const struct davit_metrics_service metrics_service;
 #endif

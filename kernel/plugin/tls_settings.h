@@ -16,8 +16,8 @@ int tls_settings_old(const struct davit_tls *t, int64_t made_ns);
 
 /*
  * A context for it, made on one of libuv's threads, as it reads files and keys cost time; whatever else ends, that is
- * waited for. alpn in place of the settings' own, p == NULL: those. shared: one of an equal settings that is not old does.
- * DAVIT_INVALID_ARGUMENT, DAVIT_EXHAUSTED: why, no secret in it.
+ * waited for. alpn in place of the settings' own, p == NULL: those. shared: one of an equal settings that is not old
+ * does. DAVIT_INVALID_ARGUMENT, DAVIT_EXHAUSTED: why, no secret in it.
  */
 davit_status tls_settings_context(struct service_work *w, const struct davit_tls *t, struct str alpn, int shared,
 				  struct tls_context **ret_context, char *why, size_t nwhy);

@@ -3,6 +3,8 @@
 
 #include <davit/dial.h>
 #include <davit/fiber.h>
+#include <davit/http.h>
+#include <davit/metrics.h>
 #include <davit/resolve.h>
 #include <davit/sleep.h>
 #include <davit/watch.h>
@@ -283,6 +285,8 @@ static const struct davit_fiber_service fiber_service = DAVIT_INIT(davit_fiber_s
 								   .wake = fiber_wake, .cancel = fiber_cancel);
 
 extern const struct davit_dial_service bench_dial;
+extern const struct davit_http_service bench_http;
+extern const struct davit_metrics_service bench_metrics;
 extern const struct davit_resolve_service bench_resolve;
 extern const struct davit_watch_service bench_watch;
 
@@ -293,7 +297,8 @@ const void *service_find(const char *name)
 		const void *table;
 	} services[] = {
 		{ DAVIT_DIAL, &bench_dial },	 { DAVIT_RESOLVE, &bench_resolve }, { DAVIT_WATCH, &bench_watch },
-		{ DAVIT_SLEEP, &sleep_service }, { DAVIT_FIBER, &fiber_service },
+		{ DAVIT_SLEEP, &sleep_service }, { DAVIT_FIBER, &fiber_service },   { DAVIT_HTTP, &bench_http },
+		{ DAVIT_METRICS, &bench_metrics },
 	};
 	size_t i;
 
