@@ -211,6 +211,7 @@ static struct error open_here(struct instance *i, int loop, struct arena *a)
 
 	*in = i->in;
 	in->loop = (uint64_t)loop;
+	in->loops = (uint64_t)i->nselves;
 	got = call_here(i, (davit_op *)(void *)c->open, in, i->o.timeout_ms, a);
 	if (got.status == DAVIT_DEADLINE_EXCEEDED)
 		return error_new(a, ERROR_DEADLINE_EXCEEDED, NULL, "init timeout for component exceeded after %llds",

@@ -23,7 +23,7 @@ struct arguments {
 
 static const char usage[] =
 	"usage: davit-bench [options] PLUGIN.so\n"
-	"  -t TYPE              the component; default: the plugin's first\n"
+	"  -t TYPE[/VERSION]    the component; default: the plugin's first\n"
 	"  -p NAME=VALUE        a property, as often as needed\n"
 	"  -s NAME[/KEY]=VALUE  a secret that the store has; an application and the address it resolves to\n"
 	"  -a NAME              a secret, or an application, that it has not\n"
@@ -87,6 +87,14 @@ static int parse(int argc, char **argv, struct arguments *a)
 	return 0;
 }
 
+static int names(const char *text, const struct davit_component *c)
+{
+	size_t n = strcspn(text, "/");
+
+	return n == strlen(c->type) && memcmp(text, c->type, n) == 0 &&
+	       (text[n] == '\0' || strcmp(text + n + 1, c->version) == 0);
+}
+
 static const struct davit_component *find(const struct arguments *a)
 {
 	void *library = dlopen(a->path, RTLD_NOW | RTLD_LOCAL);
@@ -106,7 +114,7 @@ static const struct davit_component *find(const struct arguments *a)
 	plugin = entry();
 	printf("# %s %s by %s\n", plugin->name, plugin->version, plugin->vendor);
 	for (i = 0; plugin->components[i] != NULL; i++)
-		if (a->type == NULL || strcmp(a->type, plugin->components[i]->type) == 0)
+		if (a->type == NULL || names(a->type, plugin->components[i]))
 			return plugin->components[i];
 	fprintf(stderr, "%s: no component %s\n", a->path, a->type ? a->type : "at all");
 	return NULL;

@@ -53,9 +53,15 @@ davit_status state_put(struct host *h, struct call *ret_call, const struct put *
 	return call_run(ret_call, (davit_op *)ops_of(h)->set, &in);
 }
 
+/* What is no JSON is not called so: a store may have a type for it. */
+static uint32_t flags_of(const char *value)
+{
+	return strchr("{[\"-0123456789", value[0]) != NULL ? DAVIT_STATE_JSON : 0;
+}
+
 davit_status state_put_text(struct host *h, const char *key, const char *value)
 {
-	struct put p = { key, value, strlen(value), DAVIT_STATE_JSON, NULL, 0 };
+	struct put p = { key, value, strlen(value), flags_of(value), NULL, 0 };
 	struct call c;
 	davit_status status = state_put(h, &c, &p);
 
@@ -180,9 +186,30 @@ int state_is(struct host *h, const char *key, const void *value, size_t n)
 	return is;
 }
 
+/* A store that keeps JSON parsed may give it back with other white space. */
+static int same_json(struct davit_bytes got, const char *value)
+{
+	const char *p = got.p, *end = p + got.n;
+
+	for (; p < end; p++) {
+		if (*p == ' ' && *value != ' ')
+			continue;
+		if (*p != *value++)
+			return 0;
+	}
+	return *value == '\0';
+}
+
 int state_is_text(struct host *h, const char *key, const char *value)
 {
-	return state_is(h, key, value, value ? strlen(value) : 0);
+	struct call c;
+	int same;
+
+	if (value == NULL || flags_of(value) == 0)
+		return state_is(h, key, value, value ? strlen(value) : 0);
+	same = state_get(h, &c, key) == DAVIT_OK && c.nrecords == 1 && same_json(c.records[0].value, value);
+	call_release(&c);
+	return same;
 }
 
 int state_etag(struct host *h, const char *key, char ret_etag[128])

@@ -101,7 +101,8 @@ static void bulk_writes(struct host *h)
 	report(state_bulk_write(h, &c, saves, 3) == DAVIT_OK && state_is_text(h, "many||b", "2"), &c,
 	       "many saves without one are all done");
 	call_release(&c);
-	report(state_bulk_write(h, &c, deletes, 3) == DAVIT_ABORTED && state_is(h, "many||a", NULL, 0) &&
+	report((state_bulk_write(h, &c, deletes, 3) == DAVIT_ABORTED || state_etag_invalid(&c)) &&
+		       state_is(h, "many||a", NULL, 0) &&
 		       state_is(h, "many||b", NULL, 0) && state_is_text(h, "many||c", "3"),
 	       &c, "and so are many deletes");
 	call_release(&c);

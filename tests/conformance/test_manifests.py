@@ -53,6 +53,7 @@ def test_a_manifest_agrees_with_its_folder_and_library(path):
 
 
 def test_the_index_has_each_component_with_its_tier():
+    by_name = lambda r: (r["type"], r["version"])  # noqa: E731
     rows = load(os.path.join(ROOT, "index.json"))
     tiers = {(t["type"], t["version"]): t["tier"] for t in load("manifests/tiers.json")["tiers"]}
     expected = []
@@ -63,16 +64,16 @@ def test_the_index_has_each_component_with_its_tier():
             assert c["tier"] == tier
             expected.append({"type": c["type"], "version": c["version"], "plugin": manifest["name"],
                              "pluginVersion": manifest["version"], "sha256": manifest["sha256"], "tier": tier})
-    assert sorted(rows, key=lambda r: r["type"]) == sorted(expected, key=lambda r: r["type"])
+    assert sorted(rows, key=by_name) == sorted(expected, key=by_name)
 
 
 def test_another_name_of_a_type_has_the_same_fields():
     for path in MANIFESTS:
-        components = {c["type"]: c for c in load(path)["components"]}
+        components = {(c["type"], c["version"]): c for c in load(path)["components"]}
         for c in components.values():
             if "aliasOf" in c:
-                assert c["metadata"] == components[c["aliasOf"]]["metadata"]
-                assert c["capabilities"] == components[c["aliasOf"]]["capabilities"]
+                assert c["metadata"] == components[c["aliasOf"], c["version"]]["metadata"]
+                assert c["capabilities"] == components[c["aliasOf"], c["version"]]["capabilities"]
 
 
 @pytest.mark.parametrize("change", [

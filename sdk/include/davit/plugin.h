@@ -133,6 +133,8 @@ struct davit_open {
 	const struct davit_pair *props; /* sorted by name */
 	uint64_t nprops;
 	uint64_t loop;		    /* with DAVIT_PER_LOOP: which; else 0 */
+	/* since 0.2 */
+	uint64_t loops; /* with DAVIT_PER_LOOP: of how many; 0: not told */
 };
 
 /* What open() emits: the `self` of every later call. If that is not DAVIT_OK (nobody waits any more), open() frees what it

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading. Look-ups of one key gather while no connection is free, and whoever comes first takes all that came meanwhile along
+ * on the connection it gets: many answers for one trip to the server. Reading waits for no lock of a row, so nobody is held up
+ * by what another asks for. Each has its own answer: after an error the rest of the trip was not carried out and goes again.
+ */
+#include <stdlib.h>
+
+#include "store.h"
+
+#define TRIP 64 /* most look-ups of one */
+#define TRIES 2 /* a connection may have broken before it was used */
+
+struct reading {
+	struct reading *next;
+	struct davit_str key;
+	struct davit_fiber *fiber;
+	struct reading **seat; /* on a trip; NULL: not on one */
+	int leads, over, tries;
+	PGresult *result;	/* the row, or none, or an error */
+	struct pg_fault *fault; /* where it is told why there is no result */
+};
+
+static void join(struct store *s, struct reading *r)
+{
+	r->next = NULL;
+	*s->end = r;
+	s->end = &r->next;
+}
+
+static void leave(struct store *s, struct reading *r)
+{
+	struct reading **at;
+
+	if (r->seat != NULL) {
+		*r->seat = NULL;
+		return;
+	}
+	for (at = &s->first; *at != NULL && *at != r; at = &(*at)->next)
+		;
+	if (*at == NULL)
+		return;
+	*at = r->next;
+	if (s->end == &r->next)
+		s->end = at;
+}
+
+static struct reading *take_first(struct store *s)
+{
+	struct reading *r = s->first;
+
+	if (r == NULL)
+		return NULL;
+	s->first = r->next;
+	if (s->first == NULL)
+		s->end = &s->first;
+	return r;
+}
+
+/* Somebody has to see to what is left, unless somebody does. */
+static void appoint(struct store *s)
+{
+	if (s->first == NULL || s->gathering)
+		return;
+	s->gathering = 1;
+	s->first->leads = 1;
+	s->fiber->wake(s->first->fiber);
+}
+
+static void finish(struct store *s, struct reading *r)
+{
+	r->over = 1;
+	r->seat = NULL;
+	s->fiber->wake(r->fiber);
+}
+
+static void fail(struct store *s, struct reading *r, const struct pg_fault *f)
+{
+	*r->fault = *f;
+	finish(s, r);
+}
+
+/* To be read again, before those that came later. */
+static void put_back(struct store *s, struct reading *r)
+{
+	r->seat = NULL;
+	r->next = s->first;
+	if (s->first == NULL)
+		s->end = &r->next;
+	s->first = r;
+}
+
+/* Who has left is not waited for any more, and its result nobody's. */
+static void hand_out(struct store *s, struct reading **seats, PGresult **results, size_t n, davit_status status,
+		     const struct pg_fault *f)
+{
+	size_t i;
+
+	for (i = n; i-- > 0;) { /* backwards, so that those that go again keep their order */
+		struct reading *r = seats[i];
+		struct pg_fault own;
+
+		if (r == NULL) {
+			PQclear(results[i]);
+			continue;
+		}
+		if (status == DAVIT_OK && pg_result_ok(results[i])) {
+			r->result = results[i];
+			finish(s, r);
+			continue;
+		}
+		own = *f;
+		if (status == DAVIT_OK && PQresultStatus(results[i]) == PGRES_FATAL_ERROR)
+			pg_fault_result(&own, results[i]);
+		else if (status == DAVIT_OK)
+			own.again = 1, r->tries--; /* not carried out */
+		else
+			own.again = status == DAVIT_UNAVAILABLE;
+		PQclear(results[i]);
+		if (own.again && ++r->tries < TRIES)
+			put_back(s, r);
+		else
+			fail(s, r, &own);
+	}
+}
+
+static davit_status travel(struct store *s, struct pg_connection *c, struct reading **seats, size_t n, int64_t until_ms,
+			   PGresult **results, struct pg_fault *f)
+{
+	struct pg_value key;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		key = pg_text(seats[i]->key);
+		if (pg_queue(c, &s->statements[S_GET], &key, 1) < 0)
+			return pg_fault_connection(f, c->pg, "");
+		if (s->options.mode == PG_SIMPLE && pg_queue_sync(c) < 0)
+			return pg_fault_connection(f, c->pg, "");
+	}
+	/* On its own time and nobody's call: who leads may have less of it than those it takes along. */
+	return pg_run(c, NULL, until_ms, PG_SYNC, results, n, f);
+}
+
+/* Takes a connection and all that wait, the caller among them unless it has been read meanwhile. */
+static void lead(struct store *s, struct davit_call *call)
+{
+	struct reading *seats[TRIP], *r;
+	PGresult *results[TRIP] = { NULL };
+	int64_t until_ms = pg_now_ms() + s->options.timeout_ms;
+	struct pg_connection *c;
+	struct pg_fault f = { .status = DAVIT_OK };
+	davit_status status = pg_pool_take(s->pool, call, until_ms, &c, &f);
+	size_t n = 0, i;
+
+	s->gathering = 0;
+	/* What there is no connection for is not asked for one by one: the server would only be asked as often to no avail. */
+	while ((status == DAVIT_OK ? n < TRIP : status != DAVIT_CANCELLED && status != DAVIT_DEADLINE_EXCEEDED) &&
+	       (r = take_first(s)) != NULL) {
+		if (status != DAVIT_OK) {
+			fail(s, r, &f);
+			continue;
+		}
+		seats[n] = r;
+		r->seat = &seats[n++];
+	}
+	if (status != DAVIT_OK)
+		return;
+	if (n > 0) {
+		int retire;
+
+		status = travel(s, c, seats, n, until_ms, results, &f);
+		for (i = retire = 0; i < n && status == DAVIT_OK; i++)
+			if (PQresultStatus(results[i]) == PGRES_FATAL_ERROR) {
+				pg_fault_result(&f, results[i]);
+				retire |= f.again;
+			}
+		if (retire)
+			c->broken = 1;
+		hand_out(s, seats, results, n, status, &f);
+	}
+	pg_pool_give(s->pool, c);
+}
+
+/* 0: it is over, with a result or not; else the call is, or there was no connection for it. */
+static davit_status await(struct store *s, struct davit_call *call, struct reading *r, struct pg_fault *f)
+{
+	int64_t until_ms = pg_now_ms() + s->options.timeout_ms, left;
+	davit_status status = DAVIT_OK;
+
+	while (!r->over && status == DAVIT_OK) {
+		if (r->leads || !s->gathering) {
+			if (r->seat == NULL) {
+				r->leads = 0;
+				s->gathering = 1;
+				lead(s, call);
+				appoint(s);
+				if (!r->over && r->seat == NULL &&
+				    (davit_cancelled(call) || davit_remaining_ms(call) <= 0 || s->stopping))
+					status = DAVIT_CANCELLED;
+				continue;
+			}
+		}
+		left = until_ms - pg_now_ms();
+		status = left > 0 ? s->fiber->park(s->instance, call, left) : DAVIT_DEADLINE_EXCEEDED;
+	}
+	if (r->over)
+		return DAVIT_OK;
+	leave(s, r);
+	if (r->leads) { /* appointed and gone: another has to */
+		s->gathering = 0;
+		appoint(s);
+	}
+	return pg_fault_set(f, status, NULL, "the database did not answer in time");
+}
+
+davit_status read_get(struct store *s, struct davit_call *call, const struct davit_state_key *in)
+{
+	struct pg_fault f = { .status = DAVIT_OK };
+	struct reading r = { .key = in->key, .fiber = s->fiber->self(s->instance), .fault = &f };
+	davit_status status;
+
+	if (in->key.n == 0)
+		return davit_fail(call, DAVIT_INVALID_ARGUMENT, NULL, "missing key in get operation");
+	join(s, &r);
+	status = await(s, call, &r, &f);
+	if (status == DAVIT_OK && r.result == NULL)
+		status = f.status;
+	if (status == DAVIT_OK && PQntuples(r.result) > 0)
+		status = row_emit(s, call, in->key, &r.result, 0, &f);
+	PQclear(r.result);
+	return status != DAVIT_OK && f.status == status ? pg_fault_tell(&f, call) : status;
+}
+
+/* "{"a","b"}": an array of text. NULL: no memory. */
+static char *array_of(const struct davit_state_bulk *in)
+{
+	size_t room = 3, i, k;
+	char *text, *t;
+
+	for (i = 0; i < in->n; i++)
+		room += 2 * in->keys[i]->key.n + 3;
+	text = t = malloc(room);
+	if (text == NULL)
+		return NULL;
+	*t++ = '{';
+	for (i = 0; i < in->n; i++) {
+		if (i > 0)
+			*t++ = ',';
+		*t++ = '"';
+		for (k = 0; k < in->keys[i]->key.n; k++) {
+			char c = in->keys[i]->key.p[k];
+
+			if (c == '"' || c == '\\')
+				*t++ = '\\';
+			*t++ = c;
+		}
+		*t++ = '"';
+	}
+	*t++ = '}';
+	*t = '\0';
+	return text;
+}
+
+static davit_status do_bulk(struct store *s, struct davit_call *call, struct pg_connection *c, int64_t until_ms,
+			    void *arg, struct pg_fault *f)
+{
+	struct pg_value keys = pg_word(arg);
+	PGresult *r = NULL;
+	davit_status status = pg_do(c, call, until_ms, &s->statements[S_BULK], &keys, 1, &r, f);
+	int i, n;
+
+	if (status == DAVIT_UNAVAILABLE && c->broken)
+		f->again = 1;
+	if (status != DAVIT_OK)
+		return status;
+	for (i = 0, n = PQntuples(r); i < n && status == DAVIT_OK; i++) {
+		struct davit_str key = { PQgetvalue(r, i, COLUMN_KEY), (size_t)PQgetlength(r, i, COLUMN_KEY) };
+		struct davit_state_item trouble = DAVIT_INIT(davit_state_item, .key = key);
+
+		status = row_emit(s, call, key, &r, i, f);
+		if (status != DAVIT_DATA_LOSS) /* one key's trouble is that key's */
+			continue;
+		trouble.status = status;
+		trouble.error = davit_str(f->text);
+		status = davit_emit_state(call, &trouble);
+		f->status = DAVIT_OK;
+	}
+	PQclear(r);
+	return status;
+}
+
+davit_status read_bulk(struct store *s, struct davit_call *call, const struct davit_state_bulk *in)
+{
+	struct pg_fault f = { .status = DAVIT_OK };
+	davit_status status;
+	char *keys;
+
+	if (in->n == 0)
+		return DAVIT_OK;
+	keys = array_of(in);
+	if (keys == NULL)
+		return davit_fail(call, DAVIT_EXHAUSTED, NULL, "no memory left");
+	status = store_with(s, call, do_bulk, keys, &f);
+	free(keys);
+	return status != DAVIT_OK && f.status == status ? pg_fault_tell(&f, call) : status;
+}
