@@ -9,7 +9,7 @@ UNIT_SRC := $(wildcard tests/unit/*.c)
 UNIT := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 SHIM := $(BUILD)/tests/fault.so
 
-.PHONY: check tests sanitize sanitize-address sanitize-thread layers measure format format-check bench fault
+.PHONY: check soak tests sanitize sanitize-address sanitize-thread layers measure format format-check bench fault
 tests: $(UNIT) $(SHIM)
 
 # The archives once more: a room's hook may be defined in another one's archive.
@@ -49,6 +49,11 @@ format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 format-check:
 	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
+
+# A broker's promise under kills and freezes; `make check` has its short form. SOAK="--help" lists what it takes.
+SOAK ?=
+soak: all $(VENV)/.stamp
+	@BUILD=$(BUILD) $(VENV)/bin/python tests/soak/soak.py $(SOAK)
 
 # Every n there is, where `make check` takes a stride.
 fault: all tests $(VENV)/.stamp

@@ -326,6 +326,8 @@ static int leave(struct bus *b, void *arg)
 static void end(struct bus *b)
 {
 	consumers_settle_owed(b);
+	if (b->settled > 0)
+		sweep_trim(b);
 	if (b->peer.id != 0)
 		bus_write(b, leave, NULL);
 	consumers_free(b);

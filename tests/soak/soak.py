@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`make soak`: what was acknowledged to a publisher reaches every group at least once, whoever is killed or frozen meanwhile.
+
+	soak.py [--messages 100000] [--rate 500] [--seed N] [--component FILE] [--server COMMAND] [--no-order] [--calm]
+
+Two publishers, each with a sidecar of its own; a group of one subscriber, in which each publisher's order must hold, and a
+group of two that share. A message is published again until it is acknowledged. Meanwhile sidecars and applications, and the
+broker if there is a process of it, get SIGKILL and start anew, or SIGSTOP for a while. At the end each group must have each
+message; those that came more than once are counted.
+
+The broker is pubsub.sqlite, or what the Component in FILE says: {group} in it stands for the group, and each message has the
+metadata partitionKey. COMMAND starts its server, which is then killed and frozen too; it must keep what it acknowledged.
+Without --no-order the first appearances of a publisher's messages must be in order in the group of one.
+"""
+import argparse
+import http.client
+import json
+import os
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+
+from sidecar import Sidecar, component, free_port  # noqa: E402
+from subscriber import subscription  # noqa: E402
+
+QUIET_S = 120  # after the last that came, everything that is missing is lost
+RANDOM = random.Random()
+
+
+class Victim:
+    """A process that is killed and started anew, or frozen."""
+
+    def __init__(self, name, start):
+        self.name, self.start = name, start
+        self.lock = threading.Lock()
+        self.process = start()
+
+    def kill(self):
+        with self.lock:
+            self.process.kill()
+            self.process.wait()
+            self.process = self.start()
+
+    def freeze(self, seconds):
+        with self.lock:
+            self.process.send_signal(signal.SIGSTOP)
+            time.sleep(seconds)
+            self.process.send_signal(signal.SIGCONT)
+
+    def look_after(self):
+        """One that ended by itself is started anew, and told: (exit code) or None."""
+        with self.lock:
+            code = self.process.poll()
+            if code is not None:
+                self.process = self.start()
+            return code
+
+    def stop(self):
+        with self.lock:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+class Rig:
+    def __init__(self, folder, args):
+        self.folder, self.args = folder, args
+        self.victims, self.publishers, self.groups, self.sidecars = [], [], {}, []
+        self.kills = self.freezes = 0
+        self.over, self.faults = threading.Event(), []
+        if args.server:
+            self.add("server", lambda: subprocess.Popen(shlex.split(args.server), stdout=subprocess.DEVNULL,
+                                                        stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL))
+        for p in range(2):
+            self.publishers.append(Publisher(self, p, self.sidecar("publisher%d" % p, "publishers")))
+        self.subscriber("one", "one")
+        self.subscriber("two-a", "two", bulkSubscribe={"enabled": True, "maxMessagesCount": 50, "maxAwaitDurationMs": 50})
+        self.subscriber("two-b", "two")
+
+    def add(self, name, start):
+        self.victims.append(Victim(name, start))
+
+    def component(self, group):
+        if self.args.component:
+            with open(self.args.component, encoding="utf-8") as f:
+                return f.read().replace("{group}", group)
+        return component("bus", "pubsub.sqlite", {
+            "connectionString": "file:%s/bus.db" % self.folder, "consumerID": group, "redeliverInterval": "200ms",
+            "processingTimeout": "2s", "cleanupInterval": "5s"})
+
+    def sidecar(self, name, group, *resources, **flags):
+        s = Sidecar(os.path.join(self.folder, name), self.component(group), *resources, app_id=name, loops=1,
+                    flags=dict({"log-level": "warn"}, **flags))
+
+        def start():
+            s.spawn()
+            return s.process
+        self.add(name, start)
+        self.sidecars.append(s)
+        return s
+
+    def wait_ready(self):
+        """The groups are there: what is published from now on is theirs."""
+        for s in self.sidecars:
+            s.wait_ready(60)
+
+    def subscriber(self, name, group, **options):
+        port, log = free_port(), os.path.join(self.folder, name + ".came")
+        self.groups.setdefault(group, []).append(log)
+        self.add("app-" + name, lambda: subprocess.Popen([sys.executable, HERE + "/app.py", str(port), log],
+                                                         stdin=subprocess.DEVNULL))
+        self.sidecar(name, group, subscription("s", "soak", route="/in", **options), **{"app-port": port})
+
+    def trouble(self):
+        """Somebody is killed or frozen, until the publishers are done."""
+        while not self.over.wait(RANDOM.uniform(0.05, self.args.pause)):
+            v = RANDOM.choice(self.victims)
+            if RANDOM.random() < 0.6:
+                self.kills += 1
+                v.kill()
+            else:
+                self.freezes += 1
+                v.freeze(RANDOM.choice((0.05, 0.3, 1, 3)) * self.args.pause)
+
+    def watch(self):
+        while not self.over.wait(0.2):
+            for v in self.victims:
+                code = v.look_after()
+                if code is not None:
+                    self.faults.append("%s ended by itself with %d" % (v.name, code))
+
+
+class Publisher(threading.Thread):
+    def __init__(self, rig, number, sidecar):
+        super().__init__(daemon=True)
+        self.rig, self.number, self.sidecar = rig, number, sidecar
+        self.acknowledged = self.again = 0
+        self.connection = None
+
+    def post(self, path, body):
+        try:
+            if self.connection is None:
+                self.connection = http.client.HTTPConnection("127.0.0.1", self.sidecar.http, timeout=20)
+            self.connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+            r = self.connection.getresponse()
+            r.read()
+            return r.status
+        except (OSError, http.client.HTTPException):
+            if self.connection is not None:
+                self.connection.close()
+            self.connection = None
+            return 0
+
+    def publish(self, first, n):
+        key, pad = str(self.number), "x" * RANDOM.choice((10, 100, 1000))
+        if n == 1:
+            return self.post("/v1.0/publish/bus/soak?metadata.partitionKey=" + key, [self.number, first, pad])
+        return self.post("/v1.0/publish/bulk/bus/soak", [
+            {"entryId": str(i), "event": [self.number, i, pad], "contentType": "application/json",
+             "metadata": {"partitionKey": key}} for i in range(first, first + n)])
+
+    def run(self):
+        while self.acknowledged < self.rig.args.messages // 2:
+            n = min(RANDOM.choice((1, 1, 1, 5, 20, 100)), self.rig.args.messages // 2 - self.acknowledged)
+            while self.publish(self.acknowledged, n) != 204:
+                self.again += 1
+                time.sleep(0.02)
+            self.acknowledged += n
+            if not self.rig.args.calm:
+                time.sleep(RANDOM.uniform(0, 4 * n / self.rig.args.rate))
+
+
+class Group:
+    """What has come, read from the applications' files."""
+
+    def __init__(self, logs):
+        self.logs, self.at = logs, [0] * len(logs)
+        self.seen, self.duplicates, self.out_of_order, self.highest = set(), 0, 0, {}
+
+    def read(self):
+        """How many are new."""
+        before = len(self.seen)
+        for i, log in enumerate(self.logs):
+            if not os.path.exists(log):
+                continue
+            with open(log, "rb") as f:
+                f.seek(self.at[i])
+                text = f.read()
+            text = text[:text.rfind(b"\n") + 1]
+            self.at[i] += len(text)
+            for line in text.splitlines():
+                self.take(tuple(int(w) for w in line.split()))
+        return len(self.seen) - before
+
+    def take(self, message):
+        if message in self.seen:
+            self.duplicates += 1
+            return
+        self.seen.add(message)
+        self.out_of_order += message[1] < self.highest.get(message[0], -1)
+        self.highest[message[0]] = max(message[1], self.highest.get(message[0], -1))
+
+
+def wait_for_all(rig, groups, total):
+    last = time.monotonic()
+    while any(len(g.seen) < total for g in groups.values()) and time.monotonic() - last < QUIET_S:
+        if sum(g.read() for g in groups.values()) > 0 or any(p.is_alive() for p in rig.publishers):
+            last = time.monotonic()
+        if not any(p.is_alive() for p in rig.publishers):
+            rig.over.set()
+        time.sleep(0.1)
+
+
+def soak(folder, args):
+    """(what went wrong, the report's lines)"""
+    start = time.monotonic()
+    rig = Rig(folder, args)
+    groups = {name: Group(logs) for name, logs in rig.groups.items()}
+    try:
+        rig.wait_ready()
+        for p in rig.publishers:
+            p.start()
+        threads = [threading.Thread(target=rig.watch, daemon=True)]
+        if not args.calm:  # two at a time
+            threads += [threading.Thread(target=rig.trouble, daemon=True) for _ in range(2)]
+        for t in threads:
+            t.start()
+        wait_for_all(rig, groups, args.messages // 2 * 2)
+        rig.over.set()
+        for t in threads:
+            t.join()
+    finally:
+        rig.over.set()
+        for v in reversed(rig.victims):
+            v.stop()
+    return judge(rig, groups, time.monotonic() - start)
+
+
+def judge(rig, groups, seconds):
+    wrong, total = list(rig.faults), sum(p.acknowledged for p in rig.publishers)
+    report = ["%d messages acknowledged in %.0f s, %d requests made again, %d kills, %d freezes"
+              % (total, seconds, sum(p.again for p in rig.publishers), rig.kills, rig.freezes)]
+    for name, g in groups.items():
+        g.read()
+        lost = [(p.number, n) for p in rig.publishers for n in range(p.acknowledged) if (p.number, n) not in g.seen]
+        report.append("group %s: %d came, %d lost, %d duplicates, %d out of order" % (name, len(g.seen), len(lost), g.duplicates,
+                                                                                      g.out_of_order))
+        if lost:
+            wrong.append("group %s lost %d messages, such as %s" % (name, len(lost), lost[:5]))
+        if g.out_of_order and len(g.logs) == 1 and not rig.args.no_order:
+            wrong.append("group %s: %d messages came before their predecessors" % (name, g.out_of_order))
+    return wrong, report
+
+
+def arguments(words=None):
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--messages", type=int, default=100000)
+    a.add_argument("--seed", type=int, default=None)
+    a.add_argument("--pause", type=float, default=1.5, help="most seconds between two troubles")
+    a.add_argument("--rate", type=float, default=500, help="messages a second, about, so that there is time for trouble")
+    a.add_argument("--component")
+    a.add_argument("--server")
+    a.add_argument("--no-order", action="store_true")
+    a.add_argument("--calm", action="store_true", help="no trouble: how fast it is")
+    return a.parse_args(words)
+
+
+def main():
+    args = arguments()
+    seed = args.seed if args.seed is not None else random.randrange(1 << 30)
+    RANDOM.seed(seed)
+    with tempfile.TemporaryDirectory(prefix="davit-soak-") as folder:
+        wrong, report = soak(folder, args)
+    print("\n".join(report + ["FAIL " + w for w in wrong] + ["seed %d" % seed]), flush=True)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
