@@ -118,6 +118,31 @@ static int is_hex4(const char *p)
 	return 1;
 }
 
+/* Eight bytes at a time: most texts are long and have nothing special in them. */
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+#define HIGH EACH(0x80)
+
+static uint64_t eight(const char *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
+
+/* Not 0: one of the eight may be this byte. */
+static uint64_t any_is(uint64_t w, unsigned char byte)
+{
+	w ^= EACH(byte);
+	return (w - EACH(1)) & ~w & HIGH;
+}
+
+/* Not 0: one of the eight may be a control character, a quote or a backslash. */
+static uint64_t any_special(uint64_t w)
+{
+	return ((w - EACH(0x20)) & ~w & HIGH) | any_is(w, '"') | any_is(w, '\\');
+}
+
 /* Past the string that starts here; *ret_escaped tells whether it needs unescaping. */
 static int pass_string(struct jstream *j, int *ret_escaped)
 {
@@ -125,6 +150,10 @@ static int pass_string(struct jstream *j, int *ret_escaped)
 
 	*ret_escaped = 0;
 	for (; p < j->end && *p != '"'; p++) {
+		while (j->end - p > 8 && !any_special(eight(p)))
+			p += 8;
+		if (*p == '"')
+			break;
 		if ((unsigned char)*p < 0x20) {
 			j->p = p;
 			return fault(j, "invalid control character in string literal");
@@ -459,6 +488,16 @@ static void put_escape(struct buf *b, unsigned char c)
 	}
 }
 
+/* Eight that stand as they are. */
+static int is_plain(uint64_t w, int html)
+{
+	uint64_t found = (w & HIGH) | any_special(w);
+
+	if (html)
+		found |= any_is(w, '<') | any_is(w, '>') | any_is(w, '&');
+	return found == 0;
+}
+
 static void put(struct buf *b, struct str text, int html)
 {
 	size_t i, from = 0, step;
@@ -466,6 +505,8 @@ static void put(struct buf *b, struct str text, int html)
 
 	buf_addc(b, '"');
 	for (i = 0; i < text.n; i += step) {
+		while (text.n - i > 8 && is_plain(eight(text.p + i), html))
+			i += 8;
 		c = (unsigned char)text.p[i];
 		step = 1;
 		if (c >= 0x80) {

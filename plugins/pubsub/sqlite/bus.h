@@ -50,7 +50,7 @@ struct bus {
 	struct database db;
 	struct peer peer;
 
-	pthread_mutex_t lock; /* nothing is called or locked under it */
+	pthread_mutex_t lock; /* nothing but bus_wake is called under it */
 	struct request *first, **last;
 	int queued;
 	struct davit_call *closing; /* the keeper ends, then completes it */

@@ -64,8 +64,8 @@ static davit_status bus_close(void *self, struct davit_call *call, const void *n
 	__atomic_store_n(&b->db.hurry, 1, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&b->lock);
 	b->closing = call;
+	bus_wake(b); /* under the lock: the keeper frees it all when it has seen this */
 	pthread_mutex_unlock(&b->lock);
-	bus_wake(b);
 	return DAVIT_PENDING;
 }
 

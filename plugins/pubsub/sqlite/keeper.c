@@ -37,12 +37,12 @@ davit_status bus_submit(struct bus *b, struct request *r)
 		*b->last = r;
 		b->last = &r->next;
 		b->queued++;
+		bus_wake(b); /* under the lock: when it is done somebody may close */
 	}
 	pthread_mutex_unlock(&b->lock);
 	if (full)
 		return davit_fail(r->call, DAVIT_EXHAUSTED, NULL, "%s: %d requests already wait to be written",
 				  b->options.file.shown, QUEUE_LIMIT);
-	bus_wake(b);
 	return DAVIT_PENDING;
 }
 
