@@ -487,3 +487,61 @@ def test_it_says_what_it_can(host):
     found = [c for c in s.get("/v1.0/metadata").json["components"] if c["name"] == "bus"][0]
     assert (found["type"], found["version"]) == ("pubsub.sqlite", "v1")
     assert sorted(found["capabilities"]) == ["BULK_PUBSUB", "MESSAGE_TTL"]
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A file system of 6 MiB, for which one has to be root."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], check=False, capture_output=True).returncode != 0:
+        pytest.skip("mount is not allowed here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def fill(folder):
+    with open(folder / "others", "wb", buffering=0) as f:
+        with pytest.raises(OSError):
+            while f.write(b"z" * 4096):
+                pass
+
+
+def test_a_disk_that_others_filled_refuses_and_loses_nothing(host, disk):
+    app = HttpApp()
+    app.hold()
+    s = host(app, IN, connectionString="file:%s/bus.db" % disk)
+    for i in range(50):
+        publish(s, "t", i)
+    fill(disk)
+    r = s.post("/v1.0/publish/bus/t", "x" * 2000000)
+    assert r.status == 500 and "full" in r.message
+    app.let_go()
+    assert [data(app.receive()) for _ in range(50)] == list(range(50))
+    os.unlink(disk / "others")
+    publish(s, "t", "again")
+    while True:  # what could not be noted as taken comes again, at most
+        came = data(app.receive())
+        if came == "again":
+            break
+        assert came in range(50)
+    s.stop()
+    c = sqlite3.connect(disk / "bus.db")
+    eventually(lambda: c.execute("SELECT count(*) FROM pubsub_pending").fetchall() == [(0,)])
+    c.close()
+
+
+def test_a_disk_that_may_only_be_read_says_so_and_is_used_again_afterwards(host, disk):
+    app = HttpApp()
+    s = host(app, IN, connectionString="file:%s/bus.db" % disk)
+    publish(s, "t", 1)
+    assert data(app.receive()) == 1
+    s.stop()
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    closed = Sidecar(disk.parent / "closed", component("bus", "pubsub.sqlite", {"connectionString": "file:%s/bus.db" % disk}), expect=None)
+    code, log = closed.run()
+    assert code == 1 and ("readonly" in log or "unable to open" in log) and "let this user" in log or "allowed to write" in log
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+    s = host(app, IN, connectionString="file:%s/bus.db" % disk)
+    publish(s, "t", 2)
+    assert data(app.receive()) == 2

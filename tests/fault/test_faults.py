@@ -5,9 +5,7 @@ No crash, no half answer: what was acknowledged is there, what was refused left 
 next call works. How many n there were is printed. FAULT_STRIDE takes every so-many-th (make fault: each).
 """
 import http.client
-import mmap
 import os
-import struct
 import subprocess
 import time
 
@@ -15,41 +13,12 @@ import grpc
 import pytest
 from dapr.proto import api_v1, common_v1
 
-from sidecar import BUILD, Sidecar, component, quote
+from fault_control import KINDS, MOST, SHIM, STRIDE, Control
+from sidecar import Sidecar, component, quote
 
 pytestmark = [pytest.mark.plain, pytest.mark.ours]
-STRIDE = int(os.environ.get("FAULT_STRIDE", "1"))
-SHIM = os.path.join(BUILD, "tests/fault.so")
-KINDS = {"memory": 1, "read": 2, "write": 3, "open": 4}
-MOST = 20000
 OLD, NEW = b'"old"', b'"new"'
 Item, Operation = common_v1.StateItem, api_v1.TransactionalStateOperation
-
-
-class Control:
-    """The page that tests/fault/shim.c reads."""
-
-    def __init__(self, path):
-        with open(path, "wb") as f:
-            f.write(b"\0" * 4096)
-        with open(path, "r+b") as f:
-            self.page = mmap.mmap(f.fileno(), 4096)
-
-    def arm(self, kind, n):
-        self.page[4:8] = struct.pack("i", 0)
-        self.page[8:24] = struct.pack("qq", n - 1, 0)
-        self.page[0:4] = struct.pack("i", KINDS[kind])
-
-    def disarm(self):
-        """1 if it has failed."""
-        self.page[0:4] = struct.pack("i", 0)
-        return struct.unpack("i", self.page[4:8])[0]
-
-    def shift_clock(self, seconds):
-        self.page[32:40] = struct.pack("q", seconds)
-
-    def live(self):
-        return struct.unpack("q", self.page[24:32])[0]
 
 
 class Http:

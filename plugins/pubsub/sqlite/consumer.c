@@ -163,7 +163,8 @@ static int apply_settle(struct bus *b, struct request *r)
 	return rc;
 }
 
-/* What the file did not take is tried again until it does; the kernel is told that it may come again. */
+/* What the file did not take is tried again here until it does; the kernel, which would try itself after EXHAUSTED, is told
+ * only that it may come again. */
 static void finish_settle(struct bus *b, struct request *r)
 {
 	const struct davit_settle *in = r->in;
@@ -178,6 +179,8 @@ static void finish_settle(struct bus *b, struct request *r)
 		else
 			held_owe(h, h->outcome);
 	}
+	if (r->fault.status == DAVIT_EXHAUSTED)
+		r->fault.status = DAVIT_UNAVAILABLE;
 	davit_done(r->call, fault_tell(&r->fault, r->call));
 }
 
