@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "loop/fiber.h"
 
+#define MOST_GRPC 8 /* connections of a loop to a gRPC application, which may take few streams on one */
 #define LIMIT_OF_LOOPS 1024 /* connections to the application, as Dapr has them */
 
 static const char *const names[] = { "http", "https", "h2c", "grpc", "grpcs" };
@@ -34,6 +35,19 @@ static void copy_options(struct app *p, const struct app_options *o)
 static void stop_now(struct loop_task *t);
 static void start_now(struct loop_task *t);
 
+/* As Dapr's: whatever certificate the application has is believed; it is on this machine, or in this pod. */
+static int make_tls(struct app *p)
+{
+	struct tls_options o = { .insecure = 1 };
+	char why[128];
+
+	if (p->o.port == 0 || (p->o.channel != APP_CHANNEL_HTTPS && p->o.channel != APP_CHANNEL_GRPCS))
+		return 0;
+	o.alpn = p->o.channel == APP_CHANNEL_GRPCS ? STR("h2") : STR("http/1.1");
+	p->tls = tls_context_new(&o, why, sizeof(why));
+	return p->tls != NULL ? 0 : -1;
+}
+
 static int prepare(struct app *p, struct loop *const *loops, int nloops)
 {
 	const struct app_options *o = &p->o;
@@ -46,6 +60,8 @@ static int prepare(struct app *p, struct loop *const *loops, int nloops)
 	p->told = -1;
 	p->start.run = start_now;
 	p->stop.run = stop_now;
+	if (make_tls(p) < 0)
+		return -1;
 	if (o->max_concurrency > 0 && (p->limit = app_limit_new(o->max_concurrency)) == NULL)
 		return -1;
 	if (!o->health_check || o->port == 0)
@@ -61,6 +77,7 @@ static void release(struct app *p)
 	arena_unref(p->config_arena);
 	app_health_free(p->health);
 	app_limit_free(p->limit);
+	tls_context_unref(p->tls);
 	uv_sem_destroy(&p->ended);
 	arena_unref(a); /* p lies in it */
 }
@@ -71,13 +88,6 @@ struct app *app_new(const struct app_options *o, struct loop *const *loops, int 
 	struct arena *own = NULL;
 	struct app *p = NULL;
 
-	if (o->port > 0 && (o->channel == APP_CHANNEL_HTTPS || o->channel == APP_CHANNEL_GRPCS)) {
-		*ret_error =
-			error_new(a, ERROR_UNIMPLEMENTED, NULL,
-				  "app-protocol %s: calling the application over TLS is not part of this version yet",
-				  names[o->channel]);
-		return NULL;
-	}
 	own = arena_new();
 	p = own != NULL ? arena_try(own, sizeof(*p)) : NULL;
 	if (p != NULL) {
@@ -208,6 +218,7 @@ struct http_client *app_http(struct app *p)
 	o.host = p->o.address;
 	o.port = p->o.port;
 	o.major = p->o.channel == APP_CHANNEL_H2C ? 2 : 1;
+	o.tls = p->tls;
 	o.connection_limit = LIMIT_OF_LOOPS / p->nloops;
 	if (p->o.header_limit > 0)
 		o.header_limit = p->o.header_limit;
@@ -226,7 +237,9 @@ struct grpc_client *app_grpc(struct app *p)
 		return s->grpc;
 	o.host = p->o.address;
 	o.port = p->o.port;
+	o.tls = p->tls;
 	o.message_limit = p->o.body_limit;
+	o.growth = MOST_GRPC;
 	s->grpc = grpc_client_new(loop_self(), &o);
 	return s->grpc;
 }

@@ -42,7 +42,7 @@ struct app_options {
 	void (*changed)(void *ctx, int healthy);
 };
 
-/* NULL: *ret_error says why, in arena a: UNIMPLEMENTED for https and grpcs, which are not there yet. */
+/* NULL: *ret_error says why, in arena a. */
 struct app *app_new(const struct app_options *o, struct loop *const *loops, int nloops, struct arena *a,
 		    struct error *ret_error);
 void app_start(struct app *p); /* waits for the port and goes on from there, on a fiber of its own */

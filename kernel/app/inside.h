@@ -24,6 +24,7 @@ struct app {
 	struct app_side *sides;
 	int nloops;
 	struct app_limit *limit; /* NULL: none */
+	struct tls_context *tls; /* NULL: none */
 	_Atomic(struct app_config *) config;
 
 	/* On the first loop. */

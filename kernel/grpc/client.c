@@ -33,6 +33,7 @@ struct grpc_client_options grpc_client_defaults(void)
 	return (struct grpc_client_options){ .message_limit = 4u << 20,
 					     .header_limit = 64u << 10,
 					     .connect_timeout_ms = 20000,
+					     .growth = 1,
 					     .idle_timeout_ms = 180000,
 					     .ping_timeout_ms = 5000 };
 }
@@ -47,6 +48,9 @@ struct grpc_client *grpc_client_new(struct loop *l, const struct grpc_client_opt
 	h.host = o->host;
 	h.port = o->port;
 	h.major = 2;
+	h.growth = o->growth;
+	h.tls = o->tls;
+	h.server_name = o->server_name;
 	h.header_limit = o->header_limit;
 	h.connect_timeout_ms = o->connect_timeout_ms;
 	h.idle_timeout_ms = o->idle_timeout_ms;

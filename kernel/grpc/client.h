@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client side of gRPC over an http_client of HTTP/2: one connection to a target on a loop, made when it is first
+ * The client side of gRPC over an http_client of HTTP/2: one connection to a target on a loop (or a few), made when it is first
  * needed and again when it is lost, many streams on it. Straight-line on fibers; a client and its calls belong to one
  * loop. It knows no service by name.
  *
@@ -20,9 +20,12 @@ struct grpc_stream;
 struct grpc_client_options {
 	struct str host; /* a name, or an address with or without brackets */
 	int port;
+	struct tls_context *tls; /* NULL: none; the client holds it. It offers "h2" by ALPN */
+	struct str server_name;	/* asked for, and what the certificate must be for; n == 0: the host */
 	size_t message_limit;	/* bytes of one message, decompressed, both ways; beyond: RESOURCE_EXHAUSTED. 0: none */
 	size_t header_limit;	/* bytes of a response's metadata; trailers the same again. 64 KiB */
 	int connect_timeout_ms; /* 20 s */
+	int growth;		/* connections at most, when the other side takes no more streams on one. 1 */
 	int idle_timeout_ms;	/* a connection without calls is closed; 0: never. 3 minutes, as Dapr's pool */
 	int ping_ms;		/* a connection silent for so long is pinged; 0: never, the default */
 	int ping_timeout_ms;	/* and given up when it stays silent. 5 s */

@@ -20,6 +20,7 @@ struct http_client_options http_client_defaults(void)
 					     .idle_limit = 64,
 					     .idle_timeout_ms = 90000,
 					     .header_limit = 64u * 1024,
+					     .growth = 1,
 					     .window = 256u * 1024,
 					     .ping_timeout_ms = 5000 };
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The client side of HTTP: requests to one origin over connections that are kept, straight-line on fibers. Requests and
- * responses are the same for HTTP/1.1 (a pool of connections) and HTTP/2 (one connection with many streams), and both
+ * responses are the same for HTTP/1.1 (a pool of connections) and HTTP/2 (many streams on one connection, or few), and both
  * bodies may stream at once. A client belongs to one loop; so do its calls. Those who talk to an origin from several
  * loops have a client on each.
  *
@@ -40,6 +40,7 @@ struct http_client_options {
 	int idle_limit;		/* HTTP/1: kept without a call. 64 */
 	int idle_timeout_ms;	/* a connection without a call is closed then; 0: never. 90 s */
 	size_t header_limit;	/* bytes of a response's status line and fields; trailers the same again. 64 KiB */
+	int growth;		/* HTTP/2: connections at most, when the other side takes no more streams on one. 1 */
 	size_t window;		/* HTTP/2: bytes of a response that may come before they are read. 256 KiB */
 	int ping_ms;		/* HTTP/2: a connection silent for so long is pinged; 0: never, the default */
 	int ping_timeout_ms;	/* and given up when it then stays silent. 5 s */

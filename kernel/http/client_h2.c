@@ -13,6 +13,7 @@
 #define KEPT (16u * 1024) /* a buffer that grew beyond is given back */
 #define CONNECTION_WINDOW (16 << 20)
 #define DIALS 3 /* connections that went again before they could be used */
+#define SETTINGS_NS (INT64_C(1000) * 1000000) /* for the other side's settings, where they matter */
 
 static void on_timer(uv_timer_t *t);
 
@@ -72,6 +73,7 @@ void client_h2_part(struct client_call *k)
 	*k->link = k->next;
 	if (k->next != NULL)
 		k->next->link = k->link;
+	h->ncalls--;
 	k->on = NULL;
 	k->piece = STR_NONE;
 	if (h->calls != NULL)
@@ -98,6 +100,10 @@ void client_h2_close(struct client_h2 *h, struct error e)
 	if (h->closed)
 		return;
 	h->closed = h->going = 1;
+	if (c->settling == h) {
+		c->settling = NULL;
+		fiber_wake(h->settler);
+	}
 	while (*at != h)
 		at = &(*at)->next;
 	*at = h->next;
@@ -281,19 +287,47 @@ struct client_h2 *client_h2_new(struct http_client *c, struct client_link *l)
 	return h;
 }
 
+static int is_full(const struct client_h2 *h)
+{
+	return h->ncalls >= nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+/* The newest that has room, else the one with the fewest calls: they wait in it for their turn. */
 static struct client_h2 *usable(struct http_client *c)
 {
-	struct client_h2 *h, *next;
+	struct client_h2 *h, *next, *best = NULL;
 
 	for (h = c->connections; h != NULL; h = next) {
 		next = h->next;
-		if (h->going || !nghttp2_session_check_request_allowed(h->session))
+		if (h->going || !nghttp2_session_check_request_allowed(h->session) || (c->o.growth > 1 && !h->settled))
 			continue;
-		if (h->calls != NULL || clock_ns() - h->freed_ns < CLIENT_FRESH || client_link_gone(h->link) != 1)
-			return h;
+		if (h->calls != NULL || clock_ns() - h->freed_ns < CLIENT_FRESH || client_link_gone(h->link) != 1) {
+			if (!is_full(h))
+				return h;
+			if (best == NULL || h->ncalls < best->ncalls)
+				best = h;
+			continue;
+		}
 		broken(h, 0);
 	}
-	return NULL;
+	return best;
+}
+
+/* How many streams it takes is known with its settings, which are the first it says (RFC 9113, 3.4). */
+static void wait_settings(struct http_client *c, struct client_h2 *h)
+{
+	int64_t until = clock_ns() + SETTINGS_NS;
+	int late = 0;
+
+	c->settling = h;
+	h->settler = fiber_self();
+	while (c->settling == h && !h->settled && !late && !c->closed)
+		late = fiber_park_until(until) < 0;
+	if (c->settling == h) {
+		h->settler = NULL;
+		h->settled = 1; /* late or not, it is used */
+	}
+	c->settling = NULL;
 }
 
 static int client_closed(void *arg)
@@ -307,16 +341,22 @@ static void dial_main(void *arg)
 	struct http_client *c = arg;
 	struct arena *a = arena_new();
 	struct client_link *l = NULL;
+	struct client_h2 *h;
 	struct client_waiter *w;
 	struct error e = CLIENT_NO_MEMORY;
 
 	c->dialer = fiber_self();
 	if (a != NULL)
 		l = client_dial(c, a, c->o.connect_timeout_ms, 0, client_closed, c, &e);
-	if (l != NULL)
-		e = c->closed ? CLIENT_CANCELLED : client_h2_new(c, l) != NULL ? ERROR_NONE : CLIENT_NO_MEMORY;
-	if (l != NULL && c->closed)
+	if (l != NULL && c->closed) {
 		client_link_close(l);
+		e = CLIENT_CANCELLED;
+	} else if (l != NULL) {
+		h = client_h2_new(c, l);
+		e = h != NULL ? ERROR_NONE : CLIENT_NO_MEMORY;
+		if (h != NULL && c->o.growth > 1)
+			wait_settings(c, h);
+	}
 	snprintf(c->dial_text, sizeof(c->dial_text), STR_FMT, STR_ARG(e.message));
 	e.message = str_of(c->dial_text);
 	c->dial_error = e;
@@ -365,8 +405,10 @@ static void start(struct client_call *k, int fresh)
 	int dials = 0, rc;
 
 	(void)fresh; /* a connection that refused is not usable, or may take the next stream */
-	while ((h = usable(c)) == NULL) {
-		if (dials > 0 && (error_is(&c->dial_error) || dials == DIALS)) {
+	while ((h = usable(c)) == NULL || (is_full(h) && c->nconnections < c->o.growth)) {
+		if (h != NULL && dials > 0 && error_is(&c->dial_error))
+			break; /* there will be no other; it waits in this one */
+		if (h == NULL && dials > 0 && (error_is(&c->dial_error) || dials == DIALS)) {
 			struct error e = c->dial_error;
 
 			client_call_fail(k, error_is(&e) ? client_error(k->c.arena, e.code, STR_FMT, STR_ARG(e.message))
@@ -394,6 +436,7 @@ static void start(struct client_call *k, int fresh)
 	if (k->next != NULL)
 		k->next->link = &k->next;
 	h->calls = k;
+	h->ncalls++;
 	client_h2_flush(h);
 }
 

@@ -272,18 +272,6 @@ START_TEST(there_may_be_no_application)
 }
 END_TEST
 
-START_TEST(tls_is_refused_clearly)
-{
-	struct error e = ERROR_NONE;
-
-	app_o.port = 1;
-	app_o.channel = _i ? APP_CHANNEL_GRPCS : APP_CHANNEL_HTTPS;
-	ck_assert_ptr_null(app_new(&app_o, loops, 2, arena, &e));
-	ck_assert_int_eq(e.code, ERROR_UNIMPLEMENTED);
-	ck_assert_ptr_nonnull(strstr(e.message.p, _i ? "app-protocol grpcs" : "app-protocol https"));
-}
-END_TEST
-
 /* ---- health ---- */
 
 static void begin_unhealthy(void *arg)
@@ -607,7 +595,6 @@ int main(void)
 	tcase_add_test(t, its_configuration_may_be_skipped);
 	tcase_add_loop_test(t, an_odd_configuration_does_not_end_the_start, 0, COUNT(ODD));
 	tcase_add_test(t, there_may_be_no_application);
-	tcase_add_loop_test(t, tls_is_refused_clearly, 0, 2);
 	tcase_add_test(t, health_by_http);
 	tcase_add_test(t, only_failures_in_a_row_count);
 	tcase_add_test(t, an_application_that_goes_is_unhealthy);
