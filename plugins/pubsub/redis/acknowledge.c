@@ -70,7 +70,10 @@ davit_status acknowledge(struct subscription *b, struct davit_call *call, const 
 		add(&w, b->topic.p, b->topic.n);
 		add(&w, group, strlen(group));
 		add_ids(&w, ids, n);
-		status = run(b, call, &w, 0, why);
+		status = run(b, call, &w, 1, why);
+		/* A server that was lost may be there again; one that is silent, or our own end, is not waited for. */
+		if (status == DAVIT_UNAVAILABLE && !b->ended && !b->streams->paused)
+			status = run(b, call, &w, 0, why);
 	}
 	words_release(&w);
 	return status;
