@@ -131,13 +131,15 @@ int entry_read_metadata(struct davit_bytes text, struct entry_metadata *ret_meta
 		json_decref(m.json);
 		return -1;
 	}
+	/* As in Dapr, what is no string is there, and empty. */
 	json_object_foreach(m.json, key, value)
 	{
-		if (json_is_string(value))
-			m.pairs[m.n++] = (struct davit_pair){ davit_str(key),
-							      { json_string_value(value), json_string_length(value) } };
-		else
-			bad = 1;
+		m.pairs[m.n++] = (struct davit_pair){ davit_str(key),
+						      json_is_string(value)
+							      ? (struct davit_str){ json_string_value(value),
+										    json_string_length(value) }
+							      : davit_str("") };
+		bad |= !json_is_string(value) && !json_is_null(value);
 	}
 	*ret_metadata = m;
 	return bad ? -1 : 0;

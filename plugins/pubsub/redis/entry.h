@@ -26,7 +26,7 @@ struct entry_metadata {
 	uint64_t n;
 };
 
-/* 0; -1: it is no object of strings, then what is in it of those is there. Release it either way. */
+/* 0; -1: it is no object of strings. Release it either way. */
 int entry_read_metadata(struct davit_bytes text, struct entry_metadata *ret_metadata);
 void entry_metadata_release(struct entry_metadata *m);
 #endif
