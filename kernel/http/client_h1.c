@@ -122,7 +122,10 @@ static struct str make_head(struct client_call *k)
 	return (struct str){ head, (size_t)(p - head) };
 }
 
-/* A failed write does not end the call: the other side may have answered before it closed, and reading will tell. */
+/*
+ * A failed write does not end the call: the other side may have answered before it closed, and reading will tell. One that
+ * is still there, since only we had no buffer, hears no more of us.
+ */
 static void transmit(struct client_h1 *h, const uv_buf_t *bufs, unsigned n)
 {
 	size_t sent;
@@ -130,15 +133,20 @@ static void transmit(struct client_h1 *h, const uv_buf_t *bufs, unsigned n)
 
 	if (sent > 0 || rc > 0)
 		h->k->wrote = 1;
-	if (rc < 0)
+	if (rc < 0) {
 		h->broken = 1;
+		client_link_end(h->link);
+	}
 }
 
 void client_h1_written(void *h1, int status)
 {
 	struct client_h1 *h = h1;
 
-	h->broken |= status < 0;
+	if (status < 0) {
+		h->broken = 1;
+		client_link_end(h->link);
+	}
 	if (h->k != NULL)
 		client_call_wake(h->k);
 }

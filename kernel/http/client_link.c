@@ -140,6 +140,14 @@ int client_link_write(struct client_link *l, const uv_buf_t *bufs, unsigned nbuf
 	return 1;
 }
 
+void client_link_end(struct client_link *l)
+{
+	uv_os_fd_t fd;
+
+	if (!l->closed && uv_fileno(&l->handle, &fd) == 0)
+		shutdown(fd, SHUT_WR);
+}
+
 int client_link_gone(struct client_link *l)
 {
 	uv_os_fd_t fd;

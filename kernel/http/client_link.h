@@ -46,6 +46,8 @@ void client_link_read(struct client_link *l, int on);
 int client_link_write(struct client_link *l, const uv_buf_t *bufs, unsigned nbufs, size_t *ret_sent);
 int client_link_gone(
 	struct client_link *l); /* 1: the other side has closed it; 2: something came that was not read yet */
+/* We have no more to say, whatever was left: the other side sees the end, and reading will tell what it makes of it. */
+void client_link_end(struct client_link *l);
 int client_link_push(struct client_link *l, const uv_buf_t *buf); /* for client_sealed.c: to the socket, as it is */
 const char *client_link_reason(const struct client_link *l, ssize_t code); /* of a failure, good until the close */
 void client_link_close(struct client_link *l); /* frees it; nothing is called any more. NULL is fine */
