@@ -82,13 +82,13 @@ void recycle_free(void *memory)
 
 void *recycle_resize(void *memory, size_t n)
 {
-	struct piece *p = (struct piece *)memory - 1;
+	struct piece *p = memory ? (struct piece *)memory - 1 : NULL;
 	void *more;
 
-	if (memory != NULL && n <= p->size)
+	if (p != NULL && n <= p->size)
 		return memory;
 	more = recycle_alloc(n);
-	if (more == NULL || memory == NULL)
+	if (more == NULL || p == NULL)
 		return more;
 	memcpy(more, memory, p->size);
 	recycle_free(memory);
