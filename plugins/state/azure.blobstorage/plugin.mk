@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+VERSION := 0.1.0
+COMMON := azure
+LIBRARIES := libcrypto jansson
