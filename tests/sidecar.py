@@ -333,7 +333,7 @@ class Sidecar:
                 found[labels] = float(m.group(2))
         return found
 
-    def counted(self, name, **labels):
+    def counted(self, name, /, **labels):
         return sum(v for k, v in self.series(name).items() if set(labels.items()) <= set(k))
 
 

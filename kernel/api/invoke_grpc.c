@@ -27,6 +27,9 @@ struct invoking {
 	struct mesh_request q;
 	struct str id;
 	Dapr__Proto__Common__V1__InvokeResponse *reply;
+	struct str body;      /* of the last answer */
+	int answered;
+	struct error outcome; /* of the last try */
 };
 
 static void take_metadata(struct invoking *v)
@@ -93,45 +96,67 @@ static struct error grpc_failure(struct invoking *v, const struct mesh_response 
 	return e;
 }
 
-static struct error answer(struct invoking *v)
+/* Reads the answer to its end; what it says as a status. */
+static struct error read_answer(struct invoking *v)
+{
+	const struct mesh_response *s = mesh_call_response(v->i.call);
+	struct error e = mesh_call_read_all(v->i.call, skin_of(v->c)->api->body_limit, &v->body);
+
+	if (error_is(&e))
+		return error_new(v->c->arena, ERROR_INTERNAL, NULL, "failed to invoke, id: " STR_FMT ", err: " STR_FMT,
+				 STR_ARG(v->id), STR_ARG(e.message));
+	v->answered = 1;
+	return mesh_is_http(s) ? http_failure(v, s->status, v->body) : grpc_failure(v, s);
+}
+
+/* Of the last try alone. */
+static void make_reply(struct invoking *v)
 {
 	const struct mesh_response *s = mesh_call_response(v->i.call);
 	struct arena *a = v->c->arena;
-	struct str body;
-	struct error e = mesh_call_read_all(v->i.call, skin_of(v->c)->api->body_limit, &body);
-	Dapr__Proto__Common__V1__InvokeResponse *m;
+	Dapr__Proto__Common__V1__InvokeResponse *m = arena_alloc(a, sizeof(*m));
 
-	if (error_is(&e))
-		return error_new(a, ERROR_INTERNAL, NULL, "failed to invoke, id: " STR_FMT ", err: " STR_FMT,
-				 STR_ARG(v->id), STR_ARG(e.message));
 	put_headers(v, s->fields, s->nfields, grpc_header, 1);
-	if (mesh_is_http(s)) {
+	if (mesh_is_http(s))
 		grpc_header(v->c, STR("dapr-http-status"), arena_printf(a, "%d", s->status));
-		e = http_failure(v, s->status, body);
-	} else {
+	else
 		put_headers(v, s->trailers, s->ntrailers, grpc_trailer, 0);
-		e = grpc_failure(v, s);
-	}
-	m = arena_alloc(a, sizeof(*m));
 	dapr__proto__common__v1__invoke_response__init(m);
 	m->content_type = (char *)arena_str(a, s->content_type).p;
 	m->data = arena_alloc(a, sizeof(*m->data));
 	google__protobuf__any__init(m->data);
 	m->data->type_url = (char *)arena_str(a, s->type_url).p;
-	m->data->value = (ProtobufCBinaryData){ body.n, (uint8_t *)body.p };
+	m->data->value = (ProtobufCBinaryData){ v->body.n, (uint8_t *)v->body.p };
 	v->reply = m;
-	return e;
+}
+
+static struct error failed(struct invoking *v, const struct error *e)
+{
+	return error_new(v->c->arena, ERROR_INTERNAL, NULL, "failed to invoke, id: " STR_FMT ", err: " STR_FMT,
+			 STR_ARG(v->id), STR_ARG(e->message));
+}
+
+/* As in Dapr every failure is tried again here, whatever its code. */
+static enum policy_verdict judge(void *invoking, const struct error *e, int *ret_code)
+{
+	struct invoking *v = invoking;
+
+	(void)ret_code;
+	v->answered = 0;
+	v->outcome = error_is(e) ? failed(v, e) : read_answer(v);
+	return error_is(&v->outcome) ? POLICY_FAILED : POLICY_WELL;
 }
 
 static struct error work(void *invoking)
 {
 	struct invoking *v = invoking;
-	struct error e = invoke_start(&v->i, v->id, &v->q);
+	struct error e = invoke_run(&v->i, v->id, &v->q, judge, v);
 
-	if (error_is(&e))
-		return error_new(v->c->arena, ERROR_INTERNAL, NULL, "failed to invoke, id: " STR_FMT ", err: " STR_FMT,
-				 STR_ARG(v->id), STR_ARG(e.message));
-	return answer(v);
+	if (invoke_stopped(&v->i))
+		return e;
+	if (v->answered)
+		make_reply(v);
+	return v->outcome;
 }
 
 static struct error invoke_service(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply)
@@ -158,6 +183,7 @@ static struct error invoke_service(struct grpc_call *c, const void *request, con
 	span_of_invocation(skin_of(c)->span, v->id, v->q.method);
 	if (skin_of(c)->span != NULL)
 		v->q.trace = skin_of(c)->span->context;
+	invoke_find_policy(&v->i, v->id, v->q.method);
 	grpc_on_cancel(c, invoke_cancel, &v->i);
 	e = mesh_guard(c->arena, work, v);
 	grpc_on_cancel(c, NULL, NULL);

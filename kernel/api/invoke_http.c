@@ -20,6 +20,8 @@ struct invoking {
 	struct http_field *fields;
 	size_t nfields;
 	int began;
+	int answered;	      /* within a try */
+	struct error outcome; /* of that */
 };
 
 /* ---- Who is meant ---- */
@@ -136,6 +138,14 @@ static void stop_body(void *invoking)
 	http_read_stop(((struct invoking *)invoking)->r->x);
 }
 
+/* A body to be sent again has to be kept. */
+static int fits(const struct invoking *v)
+{
+	size_t limit = v->r->api->body_limit;
+
+	return limit == 0 || v->r->x->content_length <= (int64_t)limit;
+}
+
 /* 0; -1: the client has gone. */
 static int take_body(struct invoking *v)
 {
@@ -143,6 +153,8 @@ static int take_body(struct invoking *v)
 
 	v->q.body = (struct mesh_body){ .length = x->content_length, .whole = STR("") };
 	if (x->content_length >= 0 && x->content_length <= (int64_t)MESH_WHOLE)
+		return http_read_all(x, 0, &v->q.body.whole) == 0 ? 0 : -1;
+	if (x->content_length >= 0 && policy_has_retries(v->i.policy) && fits(v))
 		return http_read_all(x, 0, &v->q.body.whole) == 0 ? 0 : -1;
 	v->q.body.read = read_body;
 	v->q.body.stop = stop_body;
@@ -257,11 +269,43 @@ static struct error answer(struct invoking *v)
 	return send_body(v, status);
 }
 
+/* HTTP's, whoever the application is to. */
+static int status_of(const struct mesh_response *s)
+{
+	return mesh_is_http(s) ? s->status : mesh_http_of_code(s->status);
+}
+
+/*
+ * As in Dapr: what an HTTP application refused is a failure, and passed on when nothing is left to try; what a gRPC
+ * application refused is an answer. An endless request cannot be sent again: all that came is passed on, and counted.
+ */
+static enum policy_verdict judge(void *invoking, const struct error *e, int *ret_code)
+{
+	struct invoking *v = invoking;
+	int endless = v->r->x->content_length < 0;
+	const struct mesh_response *s;
+	int well;
+
+	if (error_is(e))
+		return endless ? POLICY_FAILED_FOR_GOOD : POLICY_FAILED;
+	s = mesh_call_response(v->i.call);
+	well = status_of(s) >= 200 && status_of(s) <= 399;
+	if (!well && !endless && mesh_is_http(s)) {
+		*ret_code = s->status;
+		return POLICY_FAILED;
+	}
+	v->answered = 1;
+	v->outcome = answer(v);
+	return error_is(&v->outcome) || (!well && endless) ? POLICY_FAILED_FOR_GOOD : POLICY_WELL;
+}
+
 static struct error work(void *invoking)
 {
 	struct invoking *v = invoking;
-	struct error e = invoke_start(&v->i, v->id, &v->q);
+	struct error e = invoke_run(&v->i, v->id, &v->q, judge, v);
 
+	if (v->answered)
+		return v->outcome;
 	if (error_is(&e)) {
 		fail(v, &e);
 		return ERROR_NONE;
@@ -302,6 +346,7 @@ void invoke_http(struct request *r)
 	span_of_invocation(r->span, v->id, v->q.method);
 	if (r->span != NULL)
 		v->q.trace = r->span->context;
+	invoke_find_policy(&v->i, v->id, v->q.method);
 	if (take_body(v) < 0)
 		return;
 	http_on_gone(r->x, invoke_cancel, &v->i);

@@ -3,11 +3,7 @@
 
 #include "base/banned.h"
 #include "base/clock.h"
-#include "loop/fiber.h"
 #include "telemetry/metrics.h"
-
-#define RETRIES 3
-#define RETRY_NS (1000 * INT64_C(1000000))
 
 static struct error plain(struct invocation *i, struct str why)
 {
@@ -83,6 +79,7 @@ static struct error call_local(struct invocation *i, const struct mesh_request *
 
 	if (app == NULL || app_options(app)->port == 0)
 		return plain(i, STR("cannot invoke local endpoint: app channel not initialized"));
+	mesh_call_close(i->call);
 	i->call = mesh_call_new(i->scope->arena);
 	e = mesh_call_app(i->call, app, q);
 	i->plain = error_is(&e) && e.code != ERROR_INVALID_ARGUMENT && e.code != ERROR_INTERNAL;
@@ -104,57 +101,106 @@ static struct error try_once(struct invocation *i, struct str address, const str
 	return e;
 }
 
+static int is_endless(const struct mesh_request *q)
+{
+	return q->body.read != NULL && q->body.length < 0;
+}
+
+/* Worth what Dapr has built in: the other sidecar was not there, and what it was sent is here still. */
+static int may_repeat(const struct invocation *i, const struct mesh_request *q, const struct error *e)
+{
+	return (e->code == ERROR_UNAVAILABLE || e->code == ERROR_UNAUTHENTICATED) && !mesh_call_took_body(i->call) &&
+	       !is_endless(q);
+}
+
 static struct error call_remote(struct invocation *i, const struct mesh_request *q)
 {
+	int built_in = !policies_has_app(i->v->policies, i->app_id) && !is_endless(q);
 	struct arena *a = i->scope->arena;
 	struct str address;
-	int64_t until;
 	struct error e;
-	int tries;
 
 	e = names_resolve(i->v->names, i->scope, i->app_id, i->name_space, &address);
 	if (error_is(&e))
 		return plain(i, e.message);
-	for (tries = 0;; tries++) {
-		e = try_once(i, address, q);
-		if ((e.code != ERROR_UNAVAILABLE && e.code != ERROR_UNAUTHENTICATED) || mesh_call_took_body(i->call) ||
-		    (q->body.read != NULL && q->body.length < 0))
-			return e;
-		if (tries == RETRIES || i->cancelled)
+	i->retries = policies_built_in(i->v->policies, POLICY_SERVICE_RETRIES);
+	policy_start(&i->built_in, built_in ? &i->retries : NULL, i->scope);
+	do {
+		if (!policy_enter(&i->built_in, &e))
 			break;
-		until = clock_ns() + RETRY_NS;
-		while (!i->cancelled && clock_ns() < until)
-			fiber_park_until(until);
-	}
+		e = try_once(i, address, q);
+	} while (policy_again(&i->built_in,
+			      !error_is(&e)		? POLICY_WELL
+			      : may_repeat(i, q, &e) ? POLICY_FAILED
+						     : POLICY_FAILED_FOR_GOOD,
+			      POLICY_NO_CODE));
+	if (!built_in || i->cancelled || !error_is(&e) || !may_repeat(i, q, &e))
+		return e;
 	i->plain = 1;
 	e.message = arena_printf(a,
 				 "failed to invoke target " STR_FMT
 				 " after %d retries. Error: rpc error: code = %s desc = " STR_FMT,
-				 STR_ARG(i->app_id), tries, error_code_name(e.code), STR_ARG(e.message));
+				 STR_ARG(i->app_id), i->built_in.tries - 1, error_code_name(e.code), STR_ARG(e.message));
 	return e;
 }
 
-struct error invoke_start(struct invocation *i, struct str id, struct mesh_request *q)
+/* Once for all tries. */
+static struct error prepare(struct invocation *i, struct str id, struct mesh_request *q)
 {
 	struct arena *a = i->scope->arena;
-	struct error e;
 	struct str why;
-	int local;
+
+	if (mesh_normalize(a, q->method, &q->method, &why) < 0)
+		return error_new(a, ERROR_INVALID_ARGUMENT, NULL, "invalid method: " STR_FMT, STR_ARG(why));
+	if (invoke_target(i->v, a, id, &i->app_id, &i->name_space, &why) < 0)
+		return plain(i, why);
+	add_marks(i, q, !str_eq(i->app_id, i->v->app_id) || !str_eq(i->name_space, i->v->name_space));
+	i->prepared = 1;
+	return ERROR_NONE;
+}
+
+static struct error start(struct invocation *i, struct str id, struct mesh_request *q)
+{
+	struct error e = ERROR_NONE;
 
 	i->plain = 0;
-	if (mesh_normalize(a, q->method, &q->method, &why) < 0)
-		e = error_new(a, ERROR_INVALID_ARGUMENT, NULL, "invalid method: " STR_FMT, STR_ARG(why));
-	else if (invoke_target(i->v, a, id, &i->app_id, &i->name_space, &why) < 0)
-		e = plain(i, why);
-	else {
-		local = str_eq(i->app_id, i->v->app_id) && str_eq(i->name_space, i->v->name_space);
-		add_marks(i, q, !local);
-		e = local ? call_local(i, q) : call_remote(i, q);
-	}
+	if (!i->prepared)
+		e = prepare(i, id, q);
+	q->deadline_ns = i->scope->deadline_ns;
+	if (!error_is(&e))
+		e = str_eq(i->app_id, i->v->app_id) && str_eq(i->name_space, i->v->name_space) ? call_local(i, q)
+											       : call_remote(i, q);
 	if (error_is(&e) && !i->plain)
-		e.message = arena_printf(a, "rpc error: code = %s desc = " STR_FMT, error_code_name(e.code),
-					 STR_ARG(e.message));
+		e.message = arena_printf(i->scope->arena, "rpc error: code = %s desc = " STR_FMT,
+					 error_code_name(e.code), STR_ARG(e.message));
 	return e;
+}
+
+void invoke_find_policy(struct invocation *i, struct str id, struct str method)
+{
+	i->policy = policies_app(i->v->policies, i->scope->arena, id, method);
+}
+
+struct error invoke_run(struct invocation *i, struct str id, struct mesh_request *q, invoke_judge *judge, void *arg)
+{
+	enum policy_verdict v;
+	struct error e;
+	int code;
+
+	policy_start(&i->run, i->policy, i->scope);
+	do {
+		if (!policy_enter(&i->run, &e))
+			break;
+		code = POLICY_NO_CODE;
+		e = start(i, id, q);
+		v = judge(arg, &e, &code);
+	} while (policy_again(&i->run, v, code));
+	return i->run.timed_out ? policy_timed_out() : e;
+}
+
+int invoke_stopped(const struct invocation *i)
+{
+	return i->run.p != NULL && (i->run.timed_out || error_is(&i->run.refused));
 }
 
 void invoke_cancel(void *invocation)
@@ -169,6 +215,8 @@ void invoke_cancel(void *invocation)
 
 void invoke_end(struct invocation *i)
 {
+	policy_leave(&i->built_in);
+	policy_leave(&i->run);
 	mesh_call_close(i->call);
 	i->call = NULL;
 }

@@ -22,6 +22,7 @@
 #include "main/servers.h"
 #include "main/spans.h"
 #include "pluggable/pluggable.h"
+#include "policy/policies.h"
 
 #define LOG_SCOPE "dapr.runtime"
 #define LOOPS_MOST 64
@@ -35,6 +36,7 @@ struct runtime {
 	struct metrics *metrics;
 	struct exporters *exporters; /* NULL: spans go nowhere */
 	struct registry *registry;
+	struct policies *policies; /* NULL: no Resiliency resource */
 	struct pluggable *pluggable;
 	struct loop *loops[LOOPS_MOST];
 	int nloops;
@@ -145,6 +147,15 @@ static void shut_down(void *ctx, int force)
 
 static const char *const protocols[] = { "http", "https", "h2c", "grpc", "grpcs" };
 
+static int make_policies(struct runtime *r, struct str *ret_message)
+{
+	if (r->resources->of[RESOURCE_RESILIENCY].n == 0)
+		return 0;
+	r->policies = policies_new(r->resources, r->metrics);
+	*ret_message = STR("out of memory");
+	return r->policies != NULL ? 0 : -1;
+}
+
 static void describe_app(struct runtime *r)
 {
 	const struct options *o = r->o;
@@ -179,6 +190,7 @@ static void make_invoker(struct runtime *r)
 	v->host = STR("");
 	v->host_name = arena_str(r->arena, str_of(machine));
 	v->metrics = r->metrics;
+	v->policies = r->policies;
 	r->api.invoker = v;
 	r->api.mesh.app_id = r->o->app_id;
 	r->api.mesh.tracer = &r->api.tracer;
@@ -341,7 +353,8 @@ struct runtime *runtime_new(const struct options *o, const struct runtime_hook *
 	r->began_ms = clock_ms();
 	log_info(STR_FMT " mode configured", STR_ARG(o->mode));
 	log_info("app id: " STR_FMT, STR_ARG(o->app_id));
-	if (read_all(r, a, ret_message) < 0 || make_metrics(r, a, ret_message) < 0)
+	if (read_all(r, a, ret_message) < 0 || make_metrics(r, a, ret_message) < 0 ||
+	    make_policies(r, ret_message) < 0)
 		goto failed;
 	*ret_message = STR("out of memory, or no threads or descriptors are left");
 	if (make_loops(r) < 0 || make_api(r) < 0)
@@ -594,6 +607,7 @@ void runtime_free(struct runtime *r, int within_ms)
 	registry_free(r->registry);
 	pluggable_free(r->pluggable);
 	exporters_free(r->exporters);
+	policies_free(r->policies);
 	metrics_free(r->metrics);
 	resources_unref(r->resources);
 	configuration_unref(r->configuration);

@@ -244,6 +244,8 @@ void scope_cancel(void *arg)
 	struct call *c;
 
 	s->cancelled = 1;
+	if (s->sleeper != NULL)
+		fiber_wake(s->sleeper);
 	for (c = s->calls; c != NULL; c = c->next) {
 		cancel(c);
 		if (c->waiter != NULL)

@@ -8,12 +8,14 @@
 #include "base/arena.h"
 
 struct call;
+struct fiber;
 
 struct scope {
 	struct arena *arena;
 	int64_t deadline_ns; /* steady clock; 0: none */
 	int cancelled;
 	struct call *calls; /* under way */
+	struct fiber *sleeper; /* waits for no call, and is woken when all is cancelled; NULL: nobody */
 };
 
 void scope_cancel(void *scope); /* own loop: its calls are told, the ones that come later fail at once */

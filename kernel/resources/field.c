@@ -116,6 +116,7 @@ static const struct {
 	[FIELD_PART] = { 0, &zero },
 	[FIELD_POINTER] = { sizeof(void *), &zero },
 	[FIELD_OBJECTS] = { sizeof(void *), &zero },
+	[FIELD_NAMED] = { sizeof(void *), &zero },
 };
 
 static void set_default(const struct field *f, char *owner)
@@ -123,7 +124,7 @@ static void set_default(const struct field *f, char *owner)
 	memcpy(owner + f->offset, defaults[f->type].value, defaults[f->type].size);
 	if (f->type == FIELD_OBJECT || f->type == FIELD_PART)
 		field_defaults(f->sub, owner + f->offset);
-	if (f->type == FIELD_OBJECTS)
+	if (f->type == FIELD_OBJECTS || f->type == FIELD_NAMED)
 		memcpy(owner + f->count, &zero, sizeof(size_t));
 }
 
@@ -356,6 +357,35 @@ static void read_objects(READ_ARGS)
 	memcpy((char *)at - f->offset + f->count, &count, sizeof(count));
 }
 
+/* Of two equal names the last counts, at the place of the first. */
+static void read_named(READ_ARGS)
+{
+	size_t i, k, count = 0;
+	char *list, *to;
+
+	if (n->kind != YAML_MAPPING) {
+		problem(r, n, p, "must be an object (name: value), not %s", given(r, n));
+		return;
+	}
+	check_twice(r, n, p);
+	list = arena_zalloc(r->arena, (n->n + 1) * f->size);
+	for (i = 0; i < n->n; i++) {
+		struct str name = yaml_text(r->arena, n->pairs[i].key, r->rules);
+
+		for (k = 0; k < count && !str_eq(*(struct str *)(list + k * f->size), name); k++)
+			;
+		count += k == count;
+		to = list + k * f->size;
+		memset(to, 0, f->size);
+		field_defaults(f->sub, to);
+		*(struct str *)to = name;
+		if (!is_null(r, n->pairs[i].value))
+			read_object(r, n->pairs[i].value, &(struct path){ p, name, -1 }, f, to);
+	}
+	memcpy(at, &list, sizeof(list));
+	memcpy((char *)at - f->offset + f->count, &count, sizeof(count));
+}
+
 static void read_node(READ_ARGS)
 {
 	memcpy(at, &n, sizeof(n));
@@ -383,6 +413,7 @@ static void (*const readers[])(READ_ARGS) = {
 	[FIELD_PART] = read_object,
 	[FIELD_POINTER] = read_pointer,
 	[FIELD_OBJECTS] = read_objects,
+	[FIELD_NAMED] = read_named,
 };
 
 /* null leaves a resource's field as it is; in a configuration it takes away what Go keeps behind a pointer. */

@@ -49,6 +49,7 @@ enum field_type {
 	FIELD_PART,	      /* the same, and a configuration's null leaves it as it is */
 	FIELD_POINTER,	      /* a pointer to a struct, NULL when absent; sub, size */
 	FIELD_OBJECTS,	      /* a pointer to an array of structs, its count (size_t) at `count`; sub, size */
+	FIELD_NAMED,	      /* the same of an object's members: each struct begins with the name, a struct str */
 };
 
 struct field {
@@ -69,6 +70,8 @@ struct field {
 	{ name, FIELD_POINTER, offsetof(owner, member), 0, sizeof(*((owner *)0)->member), sub }
 #define FIELD_ARRAY(name, owner, member, counter, sub) \
 	{ name, FIELD_OBJECTS, offsetof(owner, member), offsetof(owner, counter), sizeof(*((owner *)0)->member), sub }
+#define FIELD_MAP(name, owner, member, counter, sub) \
+	{ name, FIELD_NAMED, offsetof(owner, member), offsetof(owner, counter), sizeof(*((owner *)0)->member), sub }
 #define FIELD_KNOWN(name) { name, FIELD_IGNORED, 0, 0, 0, NULL }
 #define FIELD_END { NULL, FIELD_STR, 0, 0, 0, NULL }
 /* clang-format on */

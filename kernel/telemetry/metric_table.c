@@ -20,6 +20,8 @@ const size_t metric_nratio_buckets = COUNT(metric_ratio_buckets);
 #define INGRESS_BULK "app_id,component,namespace,process_status,topic"
 #define EGRESS "app_id,component,namespace,success,topic"
 
+#define RESILIENCY "app_id,flow_direction,name,namespace,policy,status,target"
+
 #define COUNTER METRIC_COUNTER, METRIC_NUMBER
 #define MS METRIC_HISTOGRAM, METRIC_MS
 #define BYTES METRIC_HISTOGRAM, METRIC_BYTES
@@ -160,6 +162,17 @@ const struct metric_about metric_table[METRIC_TABLE_SIZE] = {
 					METRIC_FOREIGN, "app_id,namespace,trustDomain" },
 	[METRIC_ERROR_CODE] = { "dapr_error_code_total", "Errors that were answered, by code.", COUNTER,
 				METRIC_ERROR_CODES, "app_id,category,error_code" },
+	[METRIC_RESILIENCY_LOADED] = { "dapr_resiliency_loaded", "Resiliency resources that were loaded.", COUNTER,
+				       METRIC_FOREIGN, "app_id,name,namespace" },
+	[METRIC_RESILIENCY_COUNT] = { "dapr_resiliency_count", "Operations that a policy was laid around.", COUNTER,
+				      METRIC_FOREIGN, RESILIENCY },
+	[METRIC_RESILIENCY_ACTIVATIONS] = { "dapr_resiliency_activations_total",
+					    "Operations in which a policy acted: a timeout ran out, a try was repeated, a "
+					    "breaker changed its state.",
+					    COUNTER, METRIC_FOREIGN, RESILIENCY },
+	[METRIC_RESILIENCY_CB_STATE] = { "dapr_resiliency_cb_state",
+					 "1 for the state that a circuit breaker is in, 0 for the others.", METRIC_GAUGE,
+					 METRIC_NUMBER, METRIC_FOREIGN, RESILIENCY },
 	[METRIC_DAVIT_COMPONENT_INFO] = { "davit_component_info",
 					  "1 for each component that is open, with the plugin it came from and its "
 					  "support tier.",

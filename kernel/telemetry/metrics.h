@@ -138,6 +138,17 @@ void metrics_component_init_failed(struct metrics *m, struct str type, struct st
 void metrics_component_info(struct metrics *m, struct str name, struct str type, struct str version, struct str plugin,
 			    struct str tier, int open);
 
+/* Resiliency. name_space: of the resource. policy: "timeout", "retry", "circuitbreaker"; state: "closed", "half-open",
+ * "open", "" without a breaker. A breaker's state is shown with both. */
+struct metrics_policy {
+	struct str name, name_space;
+	struct str target; /* "app_x", "Statestore_y" */
+	int inbound;
+};
+void metrics_policy_loaded(struct metrics *m, struct str name, struct str name_space);
+void metrics_policy_used(struct metrics *m, const struct metrics_policy *p, const char *policy, const char *state);
+void metrics_policy_acted(struct metrics *m, const struct metrics_policy *p, const char *policy, const char *state);
+
 /* An error with a code such as "ERR_STATE_GET" was answered; only with record_error_codes. category: state, secret, … */
 void metrics_error_code(struct metrics *m, struct str code, struct str category);
 #endif

@@ -314,3 +314,43 @@ void metrics_error_code(struct metrics *m, struct str code, struct str category)
 	if (code.n && category.n)
 		count(m, METRIC_ERROR_CODE, labels);
 }
+
+/* ---- Resiliency ---- */
+
+void metrics_policy_loaded(struct metrics *m, struct str name, struct str name_space)
+{
+	if (!m || !m->enabled)
+		return;
+	struct str labels[] = { m->app_id, name, name_space };
+
+	count(m, METRIC_RESILIENCY_LOADED, labels);
+}
+
+static void policy_record(struct metrics *m, int id, const struct metrics_policy *p, const char *policy,
+			  const char *state)
+{
+	static const char *const states[] = { "closed", "half-open", "open", "unknown" };
+
+	if (!m || !m->enabled)
+		return;
+	struct str labels[] = { m->app_id, p->inbound ? STR("inbound") : STR("outbound"),
+				p->name,   p->name_space,
+				str_of(policy), str_of(state),
+				p->target };
+
+	count(m, id, labels);
+	for (size_t i = 0; *state && i < sizeof(states) / sizeof(*states); i++) {
+		labels[5] = str_of(states[i]);
+		metrics_set(metrics_series(m, METRIC_RESILIENCY_CB_STATE, labels), strcmp(states[i], state) == 0);
+	}
+}
+
+void metrics_policy_used(struct metrics *m, const struct metrics_policy *p, const char *policy, const char *state)
+{
+	policy_record(m, METRIC_RESILIENCY_COUNT, p, policy, state);
+}
+
+void metrics_policy_acted(struct metrics *m, const struct metrics_policy *p, const char *policy, const char *state)
+{
+	policy_record(m, METRIC_RESILIENCY_ACTIVATIONS, p, policy, state);
+}
