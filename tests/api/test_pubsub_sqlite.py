@@ -482,6 +482,18 @@ def test_without_the_sockets_it_is_slower_and_no_more(host, tmp_path):
     assert data(app.receive(12)) == "x"
 
 
+def test_removed_sockets_are_made_anew(host, tmp_path):
+    app = HttpApp()
+    host(app, IN, app_id="reader", processingTimeout="1s", cleanupInterval="300ms")
+    s = host(app_id="writer", cleanupInterval="300ms")
+    subprocess.run(["rm", "-rf", "%s/bus.db-peers" % tmp_path], check=True)
+    eventually(lambda: glob.glob("%s/bus.db-peers/*" % tmp_path))
+    time.sleep(0.5)
+    for i in range(20):
+        publish(s, "t", i)
+        assert data(app.receive(4)) == i
+
+
 def test_it_says_what_it_can(host):
     s = host()
     found = [c for c in s.get("/v1.0/metadata").json["components"] if c["name"] == "bus"][0]

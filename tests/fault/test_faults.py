@@ -174,7 +174,7 @@ def test_the_nth_one_fails(faulty, wire, operation, kind):
 
 
 @pytest.mark.parametrize("kind", ["memory", "read", "open"])
-@pytest.mark.parametrize("store", ["state.in-memory", "state.sqlite"])
+@pytest.mark.parametrize("store", ["state.in-memory", "state.sqlite", "pubsub.sqlite"])
 def test_the_nth_one_fails_while_it_starts(tmp_path, store, kind):
     """It gets ready all the same, or ends with 1 and says why."""
     tripped, n, ready, ended = 0, 1, 0, 0
@@ -184,7 +184,7 @@ def test_the_nth_one_fails_while_it_starts(tmp_path, store, kind):
         folder.mkdir()
         control = Control(folder / "control")
         control.arm(kind, n)
-        metadata = {"connectionString": "file:%s/state.db" % folder} if store == "state.sqlite" else {}
+        metadata = {"connectionString": "file:%s/state.db" % folder} if store.endswith(".sqlite") else {}
         s = Sidecar(folder / "run", component("store", store, metadata), loops=1, expect=None,
                     env={"LD_PRELOAD": SHIM, "FAULT_CONTROL": str(folder / "control")})
         s.spawn()

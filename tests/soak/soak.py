@@ -20,6 +20,7 @@ import os
 import random
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -29,18 +30,26 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
-from sidecar import Sidecar, component, free_port  # noqa: E402
+from sidecar import Sidecar, component  # noqa: E402
 from subscriber import subscription  # noqa: E402
 
 QUIET_S = 120  # after the last that came, everything that is missing is lost
 RANDOM = random.Random()
 
 
-class Victim:
-    """A process that is killed and started anew, or frozen."""
+def reserved_port():
+    """(a port, the socket that keeps it ours while the application is down): who took it would be given its messages."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    s.bind(("127.0.0.1", 0))
+    return s.getsockname()[1], s
 
-    def __init__(self, name, start):
-        self.name, self.start = name, start
+
+class Victim:
+    """A process that is killed and started anew, or frozen. log: what it says, or None."""
+
+    def __init__(self, name, start, log=None):
+        self.name, self.start, self.log = name, start, log
         self.lock = threading.Lock()
         self.process = start()
 
@@ -57,12 +66,17 @@ class Victim:
             self.process.send_signal(signal.SIGCONT)
 
     def look_after(self):
-        """One that ended by itself is started anew, and told: (exit code) or None."""
+        """One that ended by itself is started anew: how it ended, or None."""
         with self.lock:
             code = self.process.poll()
-            if code is not None:
-                self.process = self.start()
-            return code
+            if code is None:
+                return None
+            last = ""
+            if self.log is not None:
+                with open(self.log, encoding="utf-8", errors="replace") as f:
+                    last = ": " + " | ".join(f.read().splitlines()[-3:])
+            self.process = self.start()
+            return "%s ended by itself with %d%s" % (self.name, code, last)
 
     def stop(self):
         with self.lock:
@@ -77,7 +91,7 @@ class Victim:
 class Rig:
     def __init__(self, folder, args):
         self.folder, self.args = folder, args
-        self.victims, self.publishers, self.groups, self.sidecars = [], [], {}, []
+        self.victims, self.publishers, self.groups, self.sidecars, self.reserved = [], [], {}, [], []
         self.kills = self.freezes = 0
         self.over, self.faults = threading.Event(), []
         if args.server:
@@ -89,8 +103,8 @@ class Rig:
         self.subscriber("two-a", "two", bulkSubscribe={"enabled": True, "maxMessagesCount": 50, "maxAwaitDurationMs": 50})
         self.subscriber("two-b", "two")
 
-    def add(self, name, start):
-        self.victims.append(Victim(name, start))
+    def add(self, name, start, log=None):
+        self.victims.append(Victim(name, start, log))
 
     def component(self, group):
         if self.args.component:
@@ -107,7 +121,7 @@ class Rig:
         def start():
             s.spawn()
             return s.process
-        self.add(name, start)
+        self.add(name, start, s.log_path)
         self.sidecars.append(s)
         return s
 
@@ -117,7 +131,9 @@ class Rig:
             s.wait_ready(60)
 
     def subscriber(self, name, group, **options):
-        port, log = free_port(), os.path.join(self.folder, name + ".came")
+        log = os.path.join(self.folder, name + ".came")
+        port, keeper = reserved_port()
+        self.reserved.append(keeper)
         self.groups.setdefault(group, []).append(log)
         self.add("app-" + name, lambda: subprocess.Popen([sys.executable, HERE + "/app.py", str(port), log],
                                                          stdin=subprocess.DEVNULL))
@@ -137,9 +153,9 @@ class Rig:
     def watch(self):
         while not self.over.wait(0.2):
             for v in self.victims:
-                code = v.look_after()
-                if code is not None:
-                    self.faults.append("%s ended by itself with %d" % (v.name, code))
+                fault = v.look_after()
+                if fault is not None:
+                    self.faults.append(fault)
 
 
 class Publisher(threading.Thread):
@@ -245,6 +261,8 @@ def soak(folder, args):
         rig.over.set()
         for v in reversed(rig.victims):
             v.stop()
+        for s in rig.reserved:
+            s.close()
     return judge(rig, groups, time.monotonic() - start)
 
 

@@ -49,7 +49,7 @@ void peer_release(struct bus *b)
 		close(p->sender);
 	if (p->folder >= 0)
 		close(p->folder);
-	peer_init(p);
+	p->folder = p->socket = p->sender = -1;
 }
 
 /* Through the descriptor of the folder, whose path may be longer than a socket's address. */
@@ -124,6 +124,25 @@ static int is_dead(const struct peer *p, int64_t id)
 	return dead;
 }
 
+/* Somebody may have tidied up beside the file: then we find, and are found, by slow looks only. */
+void peer_heal(struct bus *b)
+{
+	struct peer *p = &b->peer;
+	struct stat st;
+	char name[32];
+
+	if (p->folder >= 0 && fstat(p->folder, &st) == 0 && st.st_nlink == 0) {
+		peer_release(b);
+		peer_open_folder(b);
+	}
+	name_of(p->id, name);
+	if (p->id == 0 || p->folder < 0 || (p->socket >= 0 && fstatat(p->folder, name, &st, 0) == 0))
+		return;
+	close_socket(p);
+	listen_as(b, p->id);
+	consumers_look(b, 0);
+}
+
 int peer_beat(struct bus *b)
 {
 	int64_t now = now_ms();
@@ -132,6 +151,7 @@ int peer_beat(struct bus *b)
 	b->peer.beat_ms = now + b->options.processing_ms / 3;
 	if (rc == SQLITE_OK && database_changes(&b->db) == 0)
 		return peer_join(b);
+	peer_heal(b);
 	return rc;
 }
 

@@ -16,6 +16,7 @@ void peer_release(struct bus *b);     /* the sockets; the row is peer_leave's */
 int peer_join(struct bus *b);
 int peer_leave(struct bus *b); /* what we hold becomes free */
 int peer_beat(struct bus *b);  /* in a transaction */
+void peer_heal(struct bus *b); /* makes the folder and our socket anew where somebody removed them */
 /* In a transaction: frees what the dead held, and wakes who may want it. */
 int peer_reap(struct bus *b);
 int peer_any_dead(struct bus *b); /* outside one: whether it is worth it */

@@ -187,6 +187,7 @@ void sweep_clean(struct bus *b)
 	struct piece p = { 0 };
 	int64_t topic = 0;
 
+	peer_heal(b);
 	if (bus_write(b, claim, &p) != SQLITE_OK || p.done == 0)
 		return;
 	while (bus_write(b, expired_piece, &p) == SQLITE_OK && p.done == PIECE)

@@ -12,7 +12,8 @@
  *            Cancelled, it takes no more; what it has emitted may still be settled. Before it is done it need not wait
  *            for that, unless it could not settle afterwards (a session that ends), and then it must.
  * settle     every message that emit accepted is settled exactly once by its token, in any order, several at once, at the
- *            latest before close. RETRY means that nobody has taken it: a broker that can gives it again. What a subscriber
+ *            latest before close. Answered EXHAUSTED, they are the kernel's as before, and it asks again a little later;
+ *            after any other failure they are the plugin's, who does what he can. RETRY means that nobody has taken it: a broker that can gives it again. What a subscriber
  *            had not settled by the end of the process counts as RETRY.
  * credit     how many messages may be unsettled at once, told in davit_subscribe. Beyond it davit_emit waits, on a worker
  *            by blocking, on a loop's fiber by parking; on any other thread, and in a callback of the kernel's, it answers
