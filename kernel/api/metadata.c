@@ -4,6 +4,7 @@
 #include "base/banned.h"
 #include "base/mem.h"
 #include "base/version.h"
+#include "blocks/invoke.h"
 
 #define KEYS_MOST 1000
 #define VALUE_MOST 65536u
@@ -146,6 +147,7 @@ void metadata_read(struct api *api, struct arena *a, struct metadata *ret)
 	qsort(extended, m.nextended, sizeof(*extended), by_key);
 	m.extended = extended;
 	m.subscriptions = subscribers_list(api->subscribers, a, &m.nsubscriptions);
+	m.endpoints = api->invoker ? outside_known(api->invoker->outside) : NULL;
 	read_features(a, api->configuration, &m);
 	*ret = m;
 }

@@ -17,6 +17,7 @@ struct metadata {
 	size_t nextended;
 	const struct subscriber_shown *subscriptions;
 	size_t nsubscriptions;
+	const struct outside_list *endpoints; /* NULL: none */
 	const struct str *features; /* enabled */
 	size_t nfeatures;
 };

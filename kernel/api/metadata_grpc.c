@@ -3,6 +3,7 @@
 #include "api/grpc.h"
 #include "api/metadata.h"
 #include "base/banned.h"
+#include "mesh/outside.h"
 #include "base/version.h"
 
 typedef Dapr__Proto__Runtime__V1__GetMetadataResponse reply_type; /* the generated name is half a line */
@@ -110,6 +111,23 @@ static void write_subscriptions(struct arena *a, const struct metadata *m, reply
 	}
 }
 
+static void write_endpoints(struct arena *a, const struct outside_list *list, reply_type *out)
+{
+	Dapr__Proto__Runtime__V1__MetadataHTTPEndpoint *all;
+	size_t i;
+
+	if (list == NULL || list->n == 0)
+		return;
+	all = arena_alloc(a, sizeof(*all) * list->n);
+	out->http_endpoints = arena_alloc(a, sizeof(*out->http_endpoints) * list->n);
+	out->n_http_endpoints = list->n;
+	for (i = 0; i < list->n; i++) {
+		dapr__proto__runtime__v1__metadata_httpendpoint__init(&all[i]);
+		all[i].name = text(a, list->p[i].name);
+		out->http_endpoints[i] = &all[i];
+	}
+}
+
 static void write_app(struct arena *a, const struct api *api, reply_type *out)
 {
 	Dapr__Proto__Runtime__V1__AppConnectionProperties *p = arena_alloc(a, sizeof(*p));
@@ -148,6 +166,7 @@ struct error metadata_grpc_get(struct grpc_call *c, const void *request, const P
 	write_components(c->arena, &m, out);
 	write_extended(c->arena, &m, out);
 	write_subscriptions(c->arena, &m, out);
+	write_endpoints(c->arena, m.endpoints, out);
 	write_app(c->arena, api, out);
 	out->enabled_features = arena_alloc(c->arena, sizeof(char *) * (m.nfeatures + 1));
 	out->n_enabled_features = m.nfeatures;

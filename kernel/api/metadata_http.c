@@ -3,6 +3,7 @@
 #include "api/handlers.h"
 #include "api/metadata.h"
 #include "base/banned.h"
+#include "mesh/outside.h"
 #include "base/buf.h"
 #include "base/jstream.h"
 #include "base/version.h"
@@ -124,6 +125,19 @@ static void put_subscriptions(struct buf *b, const struct metadata *m)
 		buf_addc(b, ']');
 }
 
+static void put_endpoints(struct buf *b, const struct outside_list *list)
+{
+	size_t i;
+
+	for (i = 0; list != NULL && i < list->n; i++) {
+		buf_adds(b, i ? STR(",{\"name\":") : STR(",\"httpEndpoints\":[{\"name\":"));
+		jstream_put_html(b, list->p[i].name);
+		buf_addc(b, '}');
+	}
+	if (list != NULL && list->n > 0)
+		buf_addc(b, ']');
+}
+
 static void put_app(struct buf *b, const struct api *api)
 {
 	buf_lit(b, ",\"appConnectionProperties\":{");
@@ -155,6 +169,7 @@ void metadata_http_get(struct request *r)
 	put_components(&b, &m);
 	put_extended(&b, &m);
 	put_subscriptions(&b, &m);
+	put_endpoints(&b, m.endpoints);
 	put_app(&b, r->api);
 	/* Until the actor runtime is there it is what Dapr's is without a placement service. */
 	buf_lit(&b, ",\"actorRuntime\":{\"runtimeStatus\":\"DISABLED\",\"hostReady\":false,"

@@ -11,6 +11,11 @@ static struct error plain(struct invocation *i, struct str why)
 	return (struct error){ .code = ERROR_UNKNOWN, .message = why };
 }
 
+static int is_url(struct str id)
+{
+	return str_starts(id, STR("http://")) || str_starts(id, STR("https://"));
+}
+
 int invoke_target(const struct invoker *v, struct arena *a, struct str id, struct str *ret_app, struct str *ret_space,
 		  struct str *ret_why)
 {
@@ -20,9 +25,10 @@ int invoke_target(const struct invoker *v, struct arena *a, struct str id, struc
 		*ret_why = STR("app id is empty");
 		return -1;
 	}
-	if (str_starts(id, STR("http://")) || str_starts(id, STR("https://"))) {
-		*ret_why = STR("invoking URLs and HTTPEndpoints is not part of this version of Davit yet");
-		return -1;
+	if (is_url(id)) {
+		*ret_app = id;
+		*ret_space = STR("");
+		return 0;
 	}
 	if (!str_cut(id, '.', &app, &space)) {
 		*ret_app = id;
@@ -144,6 +150,28 @@ static struct error call_remote(struct invocation *i, const struct mesh_request 
 	return e;
 }
 
+/* A server outside is asked once, but for what a policy says: what it may have done already is not known. */
+static struct error call_outside(struct invocation *i, const struct mesh_request *q)
+{
+	int64_t began = clock_ns();
+	struct error e;
+
+	mesh_call_close(i->call);
+	i->call = mesh_call_new(i->scope->arena);
+	metrics_invoke_sent(i->v->metrics, i->app_id, 0);
+	e = mesh_call_outside(i->call, i->v->outside, i->server, i->app_id, q);
+	i->plain = error_is(&e) && e.code == ERROR_UNKNOWN;
+	if (!error_is(&e))
+		metrics_invoke_done(i->v->metrics, i->app_id, 0, mesh_call_response(i->call)->status,
+				    clock_ns() - began);
+	return e;
+}
+
+static int is_own(const struct invocation *i)
+{
+	return str_eq(i->app_id, i->v->app_id) && str_eq(i->name_space, i->v->name_space);
+}
+
 /* Once for all tries. */
 static struct error prepare(struct invocation *i, struct str id, struct mesh_request *q)
 {
@@ -154,7 +182,10 @@ static struct error prepare(struct invocation *i, struct str id, struct mesh_req
 		return error_new(a, ERROR_INVALID_ARGUMENT, NULL, "invalid method: " STR_FMT, STR_ARG(why));
 	if (invoke_target(i->v, a, id, &i->app_id, &i->name_space, &why) < 0)
 		return plain(i, why);
-	add_marks(i, q, !str_eq(i->app_id, i->v->app_id) || !str_eq(i->name_space, i->v->name_space));
+	i->server = outside_find(i->v->outside, i->app_id);
+	i->outside = i->server != NULL || is_url(i->app_id);
+	if (!i->outside)
+		add_marks(i, q, !is_own(i));
 	i->prepared = 1;
 	return ERROR_NONE;
 }
@@ -168,8 +199,7 @@ static struct error start(struct invocation *i, struct str id, struct mesh_reque
 		e = prepare(i, id, q);
 	q->deadline_ns = i->scope->deadline_ns;
 	if (!error_is(&e))
-		e = str_eq(i->app_id, i->v->app_id) && str_eq(i->name_space, i->v->name_space) ? call_local(i, q)
-											       : call_remote(i, q);
+		e = i->outside ? call_outside(i, q) : is_own(i) ? call_local(i, q) : call_remote(i, q);
 	if (error_is(&e) && !i->plain)
 		e.message = arena_printf(i->scope->arena, "rpc error: code = %s desc = " STR_FMT,
 					 error_code_name(e.code), STR_ARG(e.message));

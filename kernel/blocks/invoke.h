@@ -18,6 +18,7 @@ struct invoker {
 	_Atomic(struct app *) app;  /* NULL: there is none (yet) */
 	struct names *names;
 	struct peers *peers;
+	struct outside *outside; /* servers by URL and HTTPEndpoint */
 	struct metrics *metrics;
 	struct policies *policies; /* NULL: none */
 };
@@ -34,9 +35,11 @@ struct invocation {
 	struct policy_run run, built_in;
 	struct policy retries; /* built in */
 	int prepared;
+	int outside; /* to a server outside: this one, or (NULL) the URL that app_id is */
+	const struct outside_server *server;
 };
 
-/* Who is called: "app" or "app.namespace". -1: *ret_why. */
+/* Who is called: "app" or "app.namespace", or a URL, which is all of ret_app. -1: *ret_why. */
 int invoke_target(const struct invoker *v, struct arena *a, struct str id, struct str *ret_app, struct str *ret_space,
 		  struct str *ret_why);
 

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "blocks/blocks.h"
+#include "blocks/endpoints.h"
 #include "loop/fiber.h"
 #include "loop/loop.h"
 #include "loop/watchdog.h"
@@ -286,6 +287,8 @@ static void open_components(void *arg)
 	r->blocks = blocks_open(&o);
 	if (r->blocks != NULL && r->blocks->failure.n == 0)
 		log_info("All outstanding components processed");
+	if (r->blocks != NULL)
+		outside_know(r->invoker.outside, endpoints_read(r->blocks, r->resources));
 	r->hook.tell(r->hook.ctx, RUNTIME_OPENED);
 	uv_sem_post(&r->opened);
 }
@@ -373,7 +376,8 @@ struct runtime *runtime_new(const struct options *o, const struct runtime_hook *
 	peers.look_ms = duration_ms("DAPR_GRPC_CONN_COLLECTOR_INTERVAL", 45000);
 	peers.header_limit = o->read_buffer_size > 0 ? (size_t)o->read_buffer_size + 4096 : 0;
 	r->invoker.peers = peers_new(&peers, r->loops, r->nloops);
-	if (r->invoker.peers == NULL)
+	r->invoker.outside = outside_new(r->loops, r->nloops);
+	if (r->invoker.peers == NULL || r->invoker.outside == NULL)
 		goto failed;
 	if (uv_sem_init(&r->opened, 0) < 0)
 		goto failed;
@@ -586,6 +590,7 @@ void runtime_free(struct runtime *r, int within_ms)
 	r->api.waiting_for = "runtime";
 	servers_close(&r->servers, within_ms);
 	peers_free(r->invoker.peers);
+	outside_free(r->invoker.outside);
 	app_free(r->app);
 	left = until - clock_ms();
 	if (r->blocks != NULL) {

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "loop/fiber.h"
 #include "mesh/call_inside.h"
+#include "plugin/http_origin.h"
 
 struct error mesh_guard(struct arena *a, struct error (*fn)(void *arg), void *arg)
 {
@@ -161,6 +162,9 @@ void mesh_call_close(struct mesh_call *c)
 	grpc_stream_close(c->grpc);
 	c->http = NULL;
 	c->grpc = NULL;
+	if (c->origin != NULL)
+		http_origin_leave(c->origin);
+	c->origin = NULL;
 	if (c->entered)
 		app_leave(c->app);
 	c->entered = 0;

@@ -52,7 +52,7 @@ static int64_t length_of(const struct mesh_request *q)
 	return q->body.length >= 0 ? q->body.length : is_number(said, &n) ? n : -1;
 }
 
-static void add_fields(struct mesh_call *c, struct http_request *h)
+void mesh_http_fields(struct mesh_call *c, struct http_request *h)
 {
 	const struct mesh_request *q = c->q;
 	struct http_field *fields, token;
@@ -61,7 +61,7 @@ static void add_fields(struct mesh_call *c, struct http_request *h)
 	size_t n, i, kept = 0;
 
 	fields = mesh_to_http(c->arena, q->fields, q->nfields, 6, &n);
-	if (app_token_field(c->app, &token)) {
+	if (c->app != NULL && app_token_field(c->app, &token)) {
 		for (i = 0; i < n; i++)
 			if (!str_is(fields[i].name, "dapr-api-token"))
 				fields[kept++] = fields[i];
@@ -83,9 +83,29 @@ static void add_fields(struct mesh_call *c, struct http_request *h)
 	}
 	h->fields = fields;
 	h->nfields = n;
+	h->body = q->body.whole;
+	h->streamed = q->body.read != NULL;
+	h->length = length_of(q);
 }
 
-static void take_http_head(struct mesh_call *c)
+struct error mesh_http_method(struct mesh_call *c, struct http_request *h)
+{
+	const char *verb = mesh_verb_name(c->q->verb);
+
+	if (!c->q->has_http)
+		return (struct error){ .code = ERROR_INVALID_ARGUMENT, .message = STR("missing HTTP extension field") };
+	if (verb == NULL || str_eq(str_of(verb), STR("CONNECT")))
+		return (struct error){ .code = ERROR_INVALID_ARGUMENT, .message = STR("invalid HTTP verb") };
+	h->method = str_of(verb);
+	return ERROR_NONE;
+}
+
+struct error mesh_pump_http(struct mesh_call *c)
+{
+	return mesh_pump(c, put_http, end_http);
+}
+
+void mesh_take_http_head(struct mesh_call *c)
 {
 	struct mesh_response *r = &c->response;
 	struct http_field *fields;
@@ -120,7 +140,7 @@ static struct error start_http(struct mesh_call *c, const struct http_request *h
 		return no_memory();
 	e = http_call_start(c->http, h);
 	if (!error_is(&e) && h->streamed)
-		e = mesh_pump(c, put_http, end_http);
+		e = mesh_pump_http(c);
 	return error_is(&e) ? e : http_call_head(c->http);
 }
 
@@ -128,31 +148,24 @@ struct error mesh_app_http(struct mesh_call *c)
 {
 	struct metrics *m = app_options(c->app)->metrics;
 	const struct mesh_request *q = c->q;
-	const char *verb = mesh_verb_name(q->verb);
 	struct http_request h = { .deadline_ns = q->deadline_ns };
 	int64_t began = clock_ns();
-	struct error e;
+	struct error e = mesh_http_method(c, &h);
 	struct str why;
 
-	if (!q->has_http)
-		return (struct error){ .code = ERROR_INVALID_ARGUMENT, .message = STR("missing HTTP extension field") };
-	if (verb == NULL || str_eq(str_of(verb), STR("CONNECT")))
-		return (struct error){ .code = ERROR_INVALID_ARGUMENT, .message = STR("invalid HTTP verb") };
-	h.method = str_of(verb);
+	if (error_is(&e))
+		return e;
 	if (mesh_target(c->arena, q->method, q->query, &h.target, &why) < 0)
 		return error_new(c->arena, ERROR_UNKNOWN, NULL, "parse \"http://" STR_FMT ":%d/" STR_FMT "\": " STR_FMT,
 				 STR_ARG(app_options(c->app)->address), app_options(c->app)->port, STR_ARG(q->method),
 				 STR_ARG(why));
-	add_fields(c, &h);
-	h.body = q->body.whole;
-	h.streamed = q->body.read != NULL;
-	h.length = length_of(q);
+	mesh_http_fields(c, &h);
 	metrics_http_client_started(m, h.method, q->method, (int64_t)q->body.whole.n);
 	e = start_http(c, &h);
 	metrics_http_client_done(m, h.method, q->method, error_is(&e) ? 500 : c->http->status,
 				 error_is(&e) ? -1 : c->http->content_length, clock_ns() - began);
 	if (!error_is(&e))
-		take_http_head(c);
+		mesh_take_http_head(c);
 	return e;
 }
 

@@ -15,6 +15,7 @@ struct mesh_call {
 	int entered; /* the application's turn is ours */
 	struct http_call *http;
 	struct grpc_stream *grpc;
+	struct http_origin *origin; /* of a server outside; entered */
 	struct peers *peers;
 	struct str address;
 
@@ -34,6 +35,12 @@ typedef int mesh_sink(struct mesh_call *c, struct str piece);
 
 /* Passes q's body on by put() and end(), on a fiber of its own. */
 struct error mesh_pump(struct mesh_call *c, mesh_sink *put, void (*end)(struct mesh_call *c));
+
+/* The request by HTTP, as far as it is the same for whoever it goes to. */
+struct error mesh_http_method(struct mesh_call *c, struct http_request *h);
+void mesh_http_fields(struct mesh_call *c, struct http_request *h); /* and its body */
+struct error mesh_pump_http(struct mesh_call *c);
+void mesh_take_http_head(struct mesh_call *c);
 
 struct error mesh_app_http(struct mesh_call *c);
 struct error mesh_app_grpc(struct mesh_call *c);

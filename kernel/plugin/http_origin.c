@@ -166,11 +166,10 @@ static davit_status renew(struct service_work *w, struct http_origin *o, char *w
 	return DAVIT_OK;
 }
 
-davit_status http_origin_enter(struct service_work *w, struct instance *i, const struct http_url *url,
+davit_status http_origin_enter(struct service_work *w, void **slot, const struct http_url *url,
 			       const struct http_proxy *proxy, const struct davit_tls *tls,
 			       struct http_origin **ret_origin, char *why, size_t nwhy)
 {
-	void **slot = instance_slot(i, loop_index(w->loop));
 	struct http_origin *o = find(slot, url, proxy, tls);
 	davit_status status = o ? DAVIT_OK : add(w, slot, url, proxy, tls, &o, why, nwhy);
 
@@ -198,15 +197,19 @@ struct closing {
 	void **slot;
 };
 
-static void close_here(struct service_work *w)
+void http_origins_free(void **slot)
 {
-	void **slot = ((struct closing *)w)->slot;
 	struct http_origin *o;
 
 	while ((o = *slot) != NULL) {
 		*slot = o->next;
 		origin_free(o);
 	}
+}
+
+static void close_here(struct service_work *w)
+{
+	http_origins_free(((struct closing *)w)->slot);
 	w->status = DAVIT_OK;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The servers that a component asks over "davit.http/1": for each, on each loop, a client with its kept connections. */
+/* The servers that somebody asks (a component over "davit.http/1", the mesh): for each, on each loop, a client with its kept
+ * connections. */
 #ifndef PLUGIN_HTTP_ORIGIN_H
 #define PLUGIN_HTTP_ORIGIN_H
 #include <davit/http.h>
@@ -9,7 +10,7 @@
 #include "http/url.h"
 #include "plugin/service.h"
 
-#define HTTP_ORIGINS 64	    /* of a component on a loop; those without a request make room for others */
+#define HTTP_ORIGINS 64	    /* of one who asks, on a loop; those without a request make room for others */
 #define HTTP_CONNECTIONS 256 /* to one of them at once */
 #define HTTP_IDLE 64	    /* of which so many are kept without a request */
 
@@ -26,12 +27,17 @@ struct http_origin {
 	int users;
 };
 
-/* On the work's loop, on a fiber; may park. The origin cannot go before it is left. why: a sentence, when it fails. */
-davit_status http_origin_enter(struct service_work *w, struct instance *i, const struct http_url *url,
+/*
+ * On the work's loop, on a fiber; may park. slot: where who asks keeps his servers on this loop, NULL at first. Of
+ * the work only its loop is looked at. The origin cannot go before it is left. why: a sentence, when it fails.
+ */
+davit_status http_origin_enter(struct service_work *w, void **slot, const struct http_url *url,
 			       const struct http_proxy *proxy, const struct davit_tls *tls,
 			       struct http_origin **ret_origin, char *why, size_t nwhy);
+const struct http_proxies *http_proxies_here(void); /* of this process's environment, read once */
 void http_origin_leave(struct http_origin *o);
 
+void http_origins_free(void **slot); /* on the loop; nobody is in them */
 /* From a fiber, when the component's operations are over: its connections are closed, on all loops. */
 void http_origins_close(struct instance *i);
 #endif

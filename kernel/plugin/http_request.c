@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/banned.h"
+#include "plugin/instance.h"
 
 static struct http_proxies proxies;
 static pthread_once_t proxies_once = PTHREAD_ONCE_INIT;
@@ -17,6 +18,12 @@ static const char *from_environment(const char *name)
 static void read_proxies(void)
 {
 	proxies = http_proxies_read(from_environment);
+}
+
+const struct http_proxies *http_proxies_here(void)
+{
+	pthread_once(&proxies_once, read_proxies);
+	return &proxies;
 }
 
 struct davit_http_request http_request_read(const struct davit_http_request *in)
@@ -52,8 +59,7 @@ static struct error find_proxy(const struct http_asking *q, struct http_proxy *r
 
 	*ret_proxy = (struct http_proxy){ .host = STR("") };
 	if (q->in.proxy.p == NULL) {
-		pthread_once(&proxies_once, read_proxies);
-		return http_proxy_for(q->arena, &proxies, q->url.tls, q->url.host, ret_proxy);
+		return http_proxy_for(q->arena, http_proxies_here(), q->url.tls, q->url.host, ret_proxy);
 	}
 	return own.n > 0 ? http_proxy_parse(q->arena, own, ret_proxy) : ERROR_NONE;
 }
@@ -114,7 +120,7 @@ davit_status http_asking_start(struct http_asking *q, struct service_work *w, st
 		e = no_memory;
 	if (error_is(&e))
 		return http_asking_fail(q, e);
-	status = http_origin_enter(w, i, &q->url, &proxy, q->in.tls, &q->origin, why, sizeof(why));
+	status = http_origin_enter(w, instance_slot(i, loop_index(w->loop)), &q->url, &proxy, q->in.tls, &q->origin, why, sizeof(why));
 	if (status != DAVIT_OK)
 		return http_asking_fail(q, (struct error){ .code = status, .message = str_of(why) });
 	q->call = http_call_new(q->origin->client, q->arena);
