@@ -53,6 +53,7 @@ help:
 #: make check        builds and runs every test (T=label: one unit, component type or file of tests)
 #: make sanitize     the same under ASan and UBSan, then under TSan
 #: make layers       which room includes which; the licence line of each file
+#: make abi          the plugin line's layout against what is committed (make abi-accept writes down what is new)
 #: make measure      lengths of files and functions, complexity
 #: make format       clang-format
 #: make fault        the n-th allocation, read, write and open fails, for every n

@@ -43,3 +43,5 @@ $(MANIFEST): $(BUILD)/sdk/tool/manifest.c.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $< $(shell $(PKG_CONFIG) --libs jansson)
 
 -include $(SDK_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(BUILD)/sdk/tool/manifest.c.d
+
+include sdk/abi/abi.mk

@@ -9,8 +9,8 @@ HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "plugins")
 SDK = os.path.join(os.path.dirname(os.path.dirname(HERE)), "sdk/include")
 
 
-def cc(to, *words, source="rogue.c"):
-    subprocess.run(["cc", "-D_GNU_SOURCE", "-std=gnu11", "-g", "-O1", "-w", "-shared", "-fPIC", "-fvisibility=hidden", "-I" + SDK,
+def cc(to, *words, source="rogue.c", include=SDK):
+    subprocess.run(["cc", "-D_GNU_SOURCE", "-std=gnu11", "-g", "-O1", "-w", "-shared", "-fPIC", "-fvisibility=hidden", "-I" + include,
                     "-o", str(to), os.path.join(HERE, source), *words, "-pthread", "-ldl"], check=True)
 
 

@@ -23,6 +23,7 @@ CI = os.environ.get("CI", "").lower() == "true"
 CHECKED = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)", re.M)
 COUNTED = re.compile(r"^(\d+) passed, (\d+) failed\s*$", re.M)
 PYTEST_NONE = 5
+TARGETS = ("abi",)  # of make, which are tests by themselves
 
 
 class Part:
@@ -163,6 +164,9 @@ def main():
         for name in ("layers", "measure"):
             if wanted(label, name):
                 add(tool(name, [sys.executable, "tests/tools/%s.py" % name]))
+        for name in TARGETS:
+            if wanted(label, name):
+                add(tool(name, ["env", "-u", "MAKEFLAGS", "make", "-s", name, "BUILD=" + BUILD]))
     units = [p for p in sorted(glob.glob(BUILD + "/tests/u-*")) if "." not in os.path.basename(p)]
     plugins = [d for d in sorted(glob.glob(BUILD + "/lib/davit/plugins/*")) if os.path.isdir(d)]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

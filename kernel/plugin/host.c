@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plugin/host.h"
 
+#include "plugin/minor.h"
+
 const struct davit_host host_table = {
-	.size = sizeof(struct davit_host),
+	.size = MINOR_HOST_SIZE,
 	.kind = davit_host_kind,
 	.abi = DAVIT_ABI,
-	.minor = DAVIT_SDK_MINOR,
+	.minor = KERNEL_MINOR,
 	.done = call_done,
 	.emit = call_emit,
 	.emit_owned = call_emit_owned,

@@ -17,17 +17,18 @@
 #include "base/banned.h"
 #include "plugin/blame.h"
 #include "plugin/file.h"
+#include "plugin/minor.h"
 #include "plugin/note.h"
 
 static const struct {
-	uint32_t block, kind;
+	uint32_t block, kind, since;
 	const char *name;
 	size_t size;
 } blocks[] = {
-	{ DAVIT_BLOCK_STATE, davit_state_ops_kind, "state", sizeof(struct davit_state_ops) },
-	{ DAVIT_BLOCK_PUBSUB, davit_pubsub_ops_kind, "pubsub", sizeof(struct davit_pubsub_ops) },
-	{ DAVIT_BLOCK_SECRETS, davit_secrets_ops_kind, "secretstores", sizeof(struct davit_secrets_ops) },
-	{ DAVIT_BLOCK_NAMES, davit_names_ops_kind, "nameresolution", sizeof(struct davit_names_ops) },
+	{ DAVIT_BLOCK_STATE, davit_state_ops_kind, 0, "state", sizeof(struct davit_state_ops) },
+	{ DAVIT_BLOCK_PUBSUB, davit_pubsub_ops_kind, 2, "pubsub", sizeof(struct davit_pubsub_ops) },
+	{ DAVIT_BLOCK_SECRETS, davit_secrets_ops_kind, 0, "secretstores", sizeof(struct davit_secrets_ops) },
+	{ DAVIT_BLOCK_NAMES, davit_names_ops_kind, 2, "nameresolution", sizeof(struct davit_names_ops) },
 };
 
 struct opening {
@@ -67,11 +68,13 @@ static int check_note(struct opening *o, int fd, struct davit_note *note)
 	if (note->abi != DAVIT_ABI)
 		return refuse(o, "was built for plugin ABI %" PRIu32 ", this kernel has %u: install a build for it",
 			      note->abi, DAVIT_ABI);
-	if (note->min_minor > DAVIT_SDK_MINOR)
+	if (note->min_minor > KERNEL_MINOR)
 		return refuse(o, "needs SDK minor %" PRIu32 " or later, this kernel has %u: upgrade the kernel",
-			      note->min_minor, DAVIT_SDK_MINOR);
+			      note->min_minor, KERNEL_MINOR);
 	if (!str_is(m->name, note->name) || !str_is(m->version, note->version))
-		return refuse(o, "says it is %s %s, its manifest says " STR_FMT " " STR_FMT ": install both of one package",
+		return refuse(o,
+			      "says it is %s %s, its manifest says " STR_FMT " " STR_FMT
+			      ": install both of one package",
 			      note->name, note->version, STR_ARG(m->name), STR_ARG(m->version));
 	return 0;
 }
@@ -85,8 +88,8 @@ static int check_hash(struct opening *o, int fd)
 	if (file_sha256(fd, hex) < 0)
 		return refuse(o, "cannot be read: %s", strerror(errno));
 	if (!str_ieq(o->t->manifest->sha256, str_of(hex)))
-		return refuse(o, "is not the file its manifest names (SHA-256 %s, not " STR_FMT "): install it again", hex,
-			      STR_ARG(o->t->manifest->sha256));
+		return refuse(o, "is not the file its manifest names (SHA-256 %s, not " STR_FMT "): install it again",
+			      hex, STR_ARG(o->t->manifest->sha256));
 	return 0;
 }
 
@@ -114,8 +117,8 @@ static const struct davit_component *component_of(const struct davit_plugin *p, 
 	const struct davit_component *const *c;
 
 	for (c = p->components; c != NULL && *c != NULL; c++)
-		if ((*c)->kind == davit_component_kind && (*c)->type != NULL && (*c)->version != NULL && str_is(about->type, (*c)->type) &&
-		    str_is(about->version, (*c)->version))
+		if ((*c)->kind == davit_component_kind && (*c)->type != NULL && (*c)->version != NULL &&
+		    str_is(about->type, (*c)->type) && str_is(about->version, (*c)->version))
 			return *c;
 	return NULL;
 }
@@ -129,11 +132,12 @@ static int adopt_component(struct opening *o, const struct davit_plugin *p)
 	size_t i;
 
 	if (theirs == NULL)
-		return refuse(o, "does not offer " STR_FMT "/" STR_FMT ", though its manifest says so", STR_ARG(about->type),
-			      STR_ARG(about->version));
+		return refuse(o, "does not offer " STR_FMT "/" STR_FMT ", though its manifest says so",
+			      STR_ARG(about->type), STR_ARG(about->version));
 	adopt(mine, sizeof(*mine), theirs);
 	for (i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
-		if (blocks[i].block == mine->block && str_is(about->block, blocks[i].name))
+		if (blocks[i].block == mine->block && blocks[i].since <= KERNEL_MINOR &&
+		    str_is(about->block, blocks[i].name))
 			break;
 	if (i == sizeof(blocks) / sizeof(blocks[0]))
 		return refuse(o, "offers " STR_FMT " as block %" PRIu32 ", which this kernel does not have",
@@ -168,8 +172,10 @@ static int load(struct opening *o, int fd, const struct davit_note *note)
 		return refuse(o, "changed between the check and the load: start again once it stays as it is");
 	blame_add(o->t->manifest, *(void **)&entry);
 	p = entry();
-	if (p == NULL || p->size < offsetof(struct davit_plugin, components) + sizeof(p->components) || p->abi != note->abi || p->sdk_minor != note->sdk_minor ||
-	    p->min_minor != note->min_minor || p->name == NULL || p->version == NULL || strcmp(p->name, note->name) != 0 || strcmp(p->version, note->version) != 0)
+	if (p == NULL || p->size < offsetof(struct davit_plugin, components) + sizeof(p->components) ||
+	    p->abi != note->abi || p->sdk_minor != note->sdk_minor || p->min_minor != note->min_minor ||
+	    p->name == NULL || p->version == NULL || strcmp(p->name, note->name) != 0 ||
+	    strcmp(p->version, note->version) != 0)
 		return refuse(o, "contradicts itself: its entry and its note differ");
 	return adopt_component(o, p);
 }

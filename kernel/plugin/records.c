@@ -7,6 +7,7 @@
 #include <davit/state.h>
 
 #include "base/banned.h"
+#include "plugin/minor.h"
 #include "plugin/open_library.h"
 
 enum form { FORM_END, FORM_STR, FORM_BYTES, FORM_PAIRS /* a pointer to pairs, their number right behind it */ };
@@ -16,12 +17,18 @@ struct part {
 	size_t at;
 };
 
-#define PART(form, type, field) { FORM_##form, offsetof(struct type, field) }
+#define PART(form, type, field) \
+	{ \
+		FORM_##form, offsetof(struct type, field) \
+	}
 
 static const struct part state_item[] = {
-	PART(STR, davit_state_item, key),	   PART(BYTES, davit_state_item, value),
-	PART(STR, davit_state_item, etag),	   PART(STR, davit_state_item, content_type),
-	PART(STR, davit_state_item, error),	   PART(PAIRS, davit_state_item, metadata),
+	PART(STR, davit_state_item, key),
+	PART(BYTES, davit_state_item, value),
+	PART(STR, davit_state_item, etag),
+	PART(STR, davit_state_item, content_type),
+	PART(STR, davit_state_item, error),
+	PART(PAIRS, davit_state_item, metadata),
 	{ FORM_END, 0 },
 };
 static const struct part state_page[] = { PART(STR, davit_state_page, token), { FORM_END, 0 } };
@@ -37,9 +44,8 @@ static const struct part publish_result[] = {
 	{ FORM_END, 0 },
 };
 static const struct part message[] = {
-	PART(STR, davit_message, topic),	PART(BYTES, davit_message, data),
-	PART(STR, davit_message, content_type), PART(STR, davit_message, order),
-	PART(PAIRS, davit_message, metadata),	{ FORM_END, 0 },
+	PART(STR, davit_message, topic), PART(BYTES, davit_message, data),     PART(STR, davit_message, content_type),
+	PART(STR, davit_message, order), PART(PAIRS, davit_message, metadata), { FORM_END, 0 },
 };
 static const struct part name_address[] = { PART(STR, davit_name_address, address), { FORM_END, 0 } };
 static const struct part opened[] = { { FORM_END, 0 } };
@@ -123,6 +129,8 @@ void *record_copy(struct arena *a, const void *from, int deep, int *ret_unknown)
 		if (to == NULL)
 			return NULL;
 		adopt(to, kinds[i].size, from);
+		if (kind == davit_opened_kind) /* what an earlier kernel does not know reads as zero in it */
+			memset((char *)to + MINOR_OPENED_SIZE, 0, kinds[i].size - MINOR_OPENED_SIZE);
 		return !deep || copy_parts(a, to, kinds[i].parts) == 0 ? to : NULL;
 	}
 	*ret_unknown = 1;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "plugin/index.h"
+#include "plugin/minor.h"
 #include "plugin/open_library.h"
 #include "plugin/version.h"
 
@@ -294,7 +295,7 @@ int registry_load(struct registry *r, struct component_type *t, struct arena *a,
 			log_info("Plugin loaded: " STR_FMT " " STR_FMT " by " STR_FMT " from %s (tier %s, SDK 0.%u)",
 				 STR_ARG(t->manifest->name), STR_ARG(t->manifest->version),
 				 STR_ARG(t->manifest->vendor.p ? t->manifest->vendor : STR("unknown")), t->file,
-				 tier_name(t->tier), (unsigned)DAVIT_SDK_MINOR);
+				 tier_name(t->tier), (unsigned)KERNEL_MINOR);
 	}
 	pthread_mutex_unlock(&r->loading);
 	return failed ? -1 : 0;

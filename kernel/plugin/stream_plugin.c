@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "plugin/host.h"
 #include "plugin/instance.h"
+#include "plugin/minor.h"
 #include "plugin/records.h"
 #include "plugin/service.h"
 #include "plugin/stream_inside.h"
@@ -323,10 +324,10 @@ void stream_prepare_plugin(struct stream *st)
 }
 
 const struct davit_host stream_host_table = {
-	.size = sizeof(struct davit_host),
+	.size = MINOR_HOST_SIZE,
 	.kind = davit_host_kind,
 	.abi = DAVIT_ABI,
-	.minor = DAVIT_SDK_MINOR,
+	.minor = KERNEL_MINOR,
 	.done = stream_done,
 	.emit = stream_emit,
 	.emit_owned = stream_emit_owned,
