@@ -9,11 +9,13 @@ UNIT_SRC := $(wildcard tests/unit/*.c)
 UNIT := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 SHIM := $(BUILD)/tests/fault.so
 
+MINORS := 0 1 2
+
 .PHONY: check soak tests sanitize sanitize-address sanitize-thread layers measure format format-check bench fault
-tests: $(UNIT) $(SHIM) $(BUILD)/minor0/davitd $(BUILD)/minor1/davitd
+tests: $(UNIT) $(SHIM) $(MINORS:%=$(BUILD)/minor%/davitd)
 
 # This kernel as one of an earlier SDK minor (kernel/plugin/minor.h): what the archive holds of these files is then not linked.
-MINOR_FILES := host open_library records registry stream_plugin
+MINOR_FILES := host instance open_library records registry stream_plugin
 define minor
 $(BUILD)/minor$(1)/davitd: $(BUILD)/kernel/main/main.c.o $(MINOR_FILES:%=$(BUILD)/minor$(1)/%.o) $(BUILD)/libkernel.a $(BUILD)/libproto.a
 	$$(CC) $$(CFLAGS) $$(LDFLAGS) -pie -o $$@ $$^ $$(KERNEL_LIBS)
@@ -24,8 +26,7 @@ $(BUILD)/minor$(1)/%.o: kernel/plugin/%.c | proto-headers
 
 -include $(MINOR_FILES:%=$(BUILD)/minor$(1)/%.d)
 endef
-$(eval $(call minor,0))
-$(eval $(call minor,1))
+$(foreach n,$(MINORS),$(eval $(call minor,$(n))))
 
 # The archives once more: a room's hook may be defined in another one's archive.
 $(UNIT): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libkernel.a $(BUILD)/libproto.a $(BUILD)/lib/libdavit-sdk.a

@@ -12,6 +12,7 @@
 #include "loop/loop.h"
 #include "plugin/call.h"
 #include "plugin/host.h"
+#include "plugin/minor.h"
 #include "plugin/http_origin.h"
 #include "plugin/measure.h"
 #include "plugin/properties.h"
@@ -212,6 +213,7 @@ static struct error open_here(struct instance *i, int loop, struct arena *a)
 	*in = i->in;
 	in->loop = (uint64_t)loop;
 	in->loops = (uint64_t)i->nselves;
+	in->size = MINOR_OPEN_SIZE;
 	got = call_here(i, (davit_op *)(void *)c->open, in, i->o.timeout_ms, a);
 	if (got.status == DAVIT_DEADLINE_EXCEEDED)
 		return error_new(a, ERROR_DEADLINE_EXCEEDED, NULL, "init timeout for component exceeded after %llds",

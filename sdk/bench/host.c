@@ -128,11 +128,38 @@ static void append(struct call *c, const struct record *r)
 	c->records[c->nrecords++] = *r;
 }
 
+/* What is to become of the next thing that the component asks for. */
+static davit_status mischief(struct call *c)
+{
+	struct host *h = c->host;
+	int64_t left = __atomic_load_n(&h->refuse_at, __ATOMIC_SEQ_CST);
+
+	if (left > 1) /* the last one stays: all after it are refused as well */
+		__atomic_fetch_sub(&h->refuse_at, 1, __ATOMIC_SEQ_CST);
+	if (left != 1)
+		return DAVIT_OK;
+	__atomic_fetch_add(&h->refused, 1, __ATOMIC_SEQ_CST);
+	return DAVIT_EXHAUSTED;
+}
+
+static davit_status refusal(struct call *c)
+{
+	if (c->host->nobody_waits || __atomic_load_n(&c->cancelled, __ATOMIC_SEQ_CST))
+		return DAVIT_CANCELLED;
+	if (mischief(c) == DAVIT_OK)
+		return DAVIT_OK;
+	__atomic_fetch_add(&c->host->refused_records, 1, __ATOMIC_SEQ_CST);
+	return DAVIT_EXHAUSTED;
+}
+
 static davit_status on_emit(struct davit_call *call, const void *record)
 {
 	struct call *c = (struct call *)call;
+	davit_status refused = refusal(c);
 	struct record r;
 
+	if (refused != DAVIT_OK)
+		return refused;
 	flatten(c, record, &r);
 	r.name = copy_str(c, r.name);
 	r.key = copy_str(c, r.key);
@@ -147,12 +174,24 @@ static davit_status on_emit(struct davit_call *call, const void *record)
 static davit_status on_emit_owned(struct davit_call *call, const void *record, void (*release)(void *arg), void *arg)
 {
 	struct call *c = (struct call *)call;
+	davit_status refused = refusal(c);
 	struct record r;
 
+	if (refused != DAVIT_OK) {
+		release(arg);
+		return refused;
+	}
 	flatten(c, record, &r);
 	keep(c, release, arg);
 	append(c, &r);
 	return DAVIT_OK;
+}
+
+/* Until the function for the cancel has come back, unless it is that which calls. The lock is held. */
+static void wait_for_calling(struct call *c)
+{
+	while (c->calling && !pthread_equal(pthread_self(), c->caller))
+		pthread_cond_wait(&c->wake, &c->lock);
 }
 
 static void on_done(struct davit_call *call, davit_status status)
@@ -160,13 +199,14 @@ static void on_done(struct davit_call *call, davit_status status)
 	struct call *c = (struct call *)call;
 
 	pthread_mutex_lock(&c->lock);
+	wait_for_calling(c);
 	if (c->done || status == DAVIT_PENDING) {
 		fprintf(stderr, "a call was completed twice, or as pending\n");
 		abort();
 	}
 	c->status = status;
 	c->done = 1;
-	pthread_cond_signal(&c->wake);
+	pthread_cond_broadcast(&c->wake);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -192,21 +232,52 @@ static int64_t on_remaining_ms(const struct davit_call *call)
 
 static int32_t on_cancelled(const struct davit_call *call)
 {
-	return on_remaining_ms(call) == 0;
+	return on_remaining_ms(call) == 0 || __atomic_load_n(&((const struct call *)call)->cancelled, __ATOMIC_SEQ_CST);
 }
 
 static int32_t on_on_cancel(struct davit_call *call, void (*fn)(void *arg), void *arg)
 {
-	(void)call;
-	(void)fn;
-	(void)arg;
-	return 0; /* nothing is ever cancelled here but by its deadline */
+	struct call *c = (struct call *)call;
+	int at_once;
+
+	pthread_mutex_lock(&c->lock);
+	if (fn == NULL)
+		wait_for_calling(c);
+	at_once = c->cancelled && fn != NULL;
+	c->on_cancel = at_once ? NULL : fn;
+	c->on_cancel_arg = arg;
+	pthread_mutex_unlock(&c->lock);
+	if (at_once)
+		fn(arg);
+	return 0;
+}
+
+void call_cancel(struct call *c)
+{
+	void (*fn)(void *arg);
+	void *arg;
+
+	pthread_mutex_lock(&c->lock);
+	__atomic_store_n(&c->cancelled, 1, __ATOMIC_SEQ_CST);
+	fn = c->done ? NULL : c->on_cancel;
+	arg = c->on_cancel_arg;
+	c->on_cancel = NULL;
+	c->calling = fn != NULL;
+	c->caller = pthread_self();
+	pthread_mutex_unlock(&c->lock);
+	if (fn != NULL)
+		fn(arg);
+	turns_cancel(&c->host->turns, &c->call);
+	pthread_mutex_lock(&c->lock);
+	c->calling = 0;
+	pthread_cond_broadcast(&c->wake);
+	pthread_mutex_unlock(&c->lock);
 }
 
 static void *on_alloc(struct davit_call *call, size_t n)
 {
 	struct call *c = (struct call *)call;
-	void *p = malloc(n ? n : 1);
+	void *p = mischief(c) == DAVIT_OK ? malloc(n ? n : 1) : NULL;
 
 	if (p != NULL)
 		keep(c, free, p);
@@ -231,16 +302,19 @@ static void on_count(struct davit_instance *instance, const char *name, int64_t 
 
 static const void *on_service(struct davit_instance *instance, const char *name)
 {
-	(void)instance;
-	return service_find(name);
+	return ((struct host *)instance)->no_services ? NULL : service_find(name);
 }
 
-static const struct davit_host table = DAVIT_INIT(davit_host, .abi = DAVIT_ABI, .minor = DAVIT_SDK_MINOR,
-						  .done = on_done, .emit = on_emit, .emit_owned = on_emit_owned,
-						  .fail = on_fail, .remaining_ms = on_remaining_ms,
-						  .cancelled = on_cancelled, .on_cancel = on_on_cancel,
-						  .alloc = on_alloc, .log = on_log, .count = on_count,
-						  .service = on_service);
+static struct davit_host table = DAVIT_INIT(davit_host, .abi = DAVIT_ABI, .minor = DAVIT_SDK_MINOR, .done = on_done,
+					    .emit = on_emit, .emit_owned = on_emit_owned, .fail = on_fail,
+					    .remaining_ms = on_remaining_ms, .cancelled = on_cancelled,
+					    .on_cancel = on_on_cancel, .alloc = on_alloc, .log = on_log,
+					    .count = on_count, .service = on_service);
+
+void host_table_size(uint32_t size)
+{
+	table.size = size ? size : sizeof(table);
+}
 
 void call_init(struct call *c, struct host *h)
 {
@@ -277,16 +351,34 @@ void call_execute(struct call *c, davit_op *op, const void *in)
 		on_done(&c->call, status);
 }
 
-davit_status call_run(struct call *c, davit_op *op, const void *in)
+void call_begin(struct call *c, davit_op *op, const void *in)
 {
 	if (c->host->lane != NULL)
 		lane_run(c->host->lane, c, op, in);
 	else
 		call_execute(c, op, in);
+}
+
+int call_end(struct call *c, int within_ms)
+{
+	struct timespec t;
+	int over = 0;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_sec += within_ms / 1000;
 	pthread_mutex_lock(&c->lock);
-	while (!c->done)
-		pthread_cond_wait(&c->wake, &c->lock);
+	while (!c->done && !over)
+		over = within_ms > 0 ? pthread_cond_timedwait(&c->wake, &c->lock, &t) != 0
+				     : pthread_cond_wait(&c->wake, &c->lock);
+	over = !c->done;
 	pthread_mutex_unlock(&c->lock);
+	return over ? -1 : 0;
+}
+
+davit_status call_run(struct call *c, davit_op *op, const void *in)
+{
+	call_begin(c, op, in);
+	call_end(c, 0);
 	return c->status;
 }
 

@@ -5,6 +5,7 @@
  */
 #include <dlfcn.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -17,7 +18,7 @@ struct arguments {
 	struct davit_pair props[MANY], secrets[MANY];
 	struct davit_str absent[MANY];
 	size_t nprops, nsecrets, nabsent;
-	const char *open_fails, *key_prefix;
+	const char *open_fails, *key_prefix, *suites, *report;
 	int rate, threads, verbose, quick, dialogue, silent_ttl;
 };
 
@@ -31,6 +32,8 @@ static const char usage[] =
 	"  -k PREFIX            put before every key of state, as a {tag} that keeps them together\n"
 	"  -n                   the store does not tell when a value expires\n"
 	"  -q                   without what has to wait for time to pass\n"
+	"  -S SUITE,...         conformance (the default), fault, leak, stack, or all of them\n"
+	"  -o FILE              write a report as JSON, for a registry\n"
 	"  -r SECONDS           measure instead, on -j THREADS (8)\n"
 	"  -i                   do what standard input says instead, see dialogue.c\n"
 	"  -v                   show what the plugin logs\n";
@@ -54,12 +57,34 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->key.p, y->key.p);
 }
 
+static const char *const suites[] = { "all", "conformance", "fault", "leak", "stack" };
+
+/* Whether the suite was asked for; -1: the list names one that there is not. */
+static int wanted(const struct arguments *a, const char *suite)
+{
+	const char *at = a->suites;
+	size_t n, i;
+	int yes = 0;
+
+	for (; *at != '\0'; at += n + (at[n] == ',')) {
+		n = strcspn(at, ",");
+		for (i = 0; i < sizeof(suites) / sizeof(suites[0]); i++)
+			if (strlen(suites[i]) == n && memcmp(suites[i], at, n) == 0)
+				break;
+		if (i == sizeof(suites) / sizeof(suites[0]))
+			return -1;
+		yes |= i == 0 || strcmp(suites[i], suite) == 0;
+	}
+	return yes;
+}
+
 static int parse(int argc, char **argv, struct arguments *a)
 {
 	int c, bad = 0;
 
 	a->threads = 8;
-	while ((c = getopt(argc, argv, "t:p:s:a:f:k:nqir:j:v")) != -1) {
+	a->suites = "conformance";
+	while ((c = getopt(argc, argv, "t:p:s:a:f:k:nqir:j:vS:o:")) != -1) {
 		switch (c) {
 		case 't': a->type = optarg; break;
 		case 'p': bad |= pair(a->props, &a->nprops, optarg); break;
@@ -77,9 +102,12 @@ static int parse(int argc, char **argv, struct arguments *a)
 		case 'r': a->rate = (int)strtol(optarg, NULL, 10); break;
 		case 'j': a->threads = (int)strtol(optarg, NULL, 10); break;
 		case 'v': a->verbose = 1; break;
+		case 'S': a->suites = optarg; break;
+		case 'o': a->report = optarg; break;
 		default: return -1;
 		}
 	}
+	bad |= wanted(a, "") < 0;
 	if (bad || optind != argc - 1 || a->threads < 1 || a->threads > MANY)
 		return -1;
 	a->path = argv[optind];
@@ -95,7 +123,7 @@ static int names(const char *text, const struct davit_component *c)
 	       (text[n] == '\0' || strcmp(text + n + 1, c->version) == 0);
 }
 
-static const struct davit_component *find(const struct arguments *a)
+static const struct davit_component *find(const struct arguments *a, const struct davit_plugin **ret_plugin)
 {
 	void *library = dlopen(a->path, RTLD_NOW | RTLD_LOCAL);
 	const struct davit_plugin *plugin;
@@ -112,6 +140,7 @@ static const struct davit_component *find(const struct arguments *a)
 		return NULL;
 	}
 	plugin = entry();
+	*ret_plugin = plugin;
 	printf("# %s %s by %s\n", plugin->name, plugin->version, plugin->vendor);
 	for (i = 0; plugin->components[i] != NULL; i++)
 		if (a->type == NULL || names(a->type, plugin->components[i]))
@@ -152,10 +181,27 @@ static void run(struct host *h, const struct arguments *a)
 	}
 }
 
+static void run_others(struct host *h, const struct arguments *a)
+{
+	if (wanted(a, "fault")) {
+		report_suite("fault");
+		suite_fault(h, a->props, a->nprops);
+	}
+	if (wanted(a, "stack")) {
+		report_suite("stack");
+		suite_stack(h);
+	}
+	if (wanted(a, "leak")) {
+		report_suite("leak");
+		suite_leak(h, a->props, a->nprops);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments a = { .path = NULL };
 	const struct davit_component *component;
+	const struct davit_plugin *plugin = NULL;
 	struct host h = { .self = NULL };
 	struct call c;
 	int opened;
@@ -165,7 +211,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	component = find(&a);
+	if (wanted(&a, "leak"))
+		mallopt(M_ARENA_MAX, 1); /* so that what all threads hold is in one place */
+	component = find(&a, &plugin);
 	if (component == NULL)
 		return 1;
 	h.verbose = a.verbose;
@@ -178,8 +226,12 @@ int main(int argc, char **argv)
 		report(opened, &c, "the component opens");
 	call_release(&c);
 	if (opened) {
-		run(&h, &a);
+		if (a.dialogue || a.rate > 0 || wanted(&a, "conformance"))
+			run(&h, &a);
+		if (!a.dialogue && a.rate == 0)
+			run_others(&h, &a);
 		report(host_close(&h) == DAVIT_OK, NULL, "the component closes");
 	}
-	return report_end();
+	opened = report_end();
+	return a.report != NULL && report_write(a.report, plugin, component, a.path) < 0 ? 1 : opened;
 }

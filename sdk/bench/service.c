@@ -296,8 +296,8 @@ const void *service_find(const char *name)
 		const char *name;
 		const void *table;
 	} services[] = {
-		{ DAVIT_DIAL, &bench_dial },	 { DAVIT_RESOLVE, &bench_resolve }, { DAVIT_WATCH, &bench_watch },
-		{ DAVIT_SLEEP, &sleep_service }, { DAVIT_FIBER, &fiber_service },   { DAVIT_HTTP, &bench_http },
+		{ DAVIT_DIAL, &bench_dial },	   { DAVIT_RESOLVE, &bench_resolve }, { DAVIT_WATCH, &bench_watch },
+		{ DAVIT_SLEEP, &sleep_service },   { DAVIT_FIBER, &fiber_service },   { DAVIT_HTTP, &bench_http },
 		{ DAVIT_METRICS, &bench_metrics },
 	};
 	size_t i;

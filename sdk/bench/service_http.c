@@ -435,6 +435,6 @@ static void http_release(const struct davit_http_response *response)
 }
 
 const struct davit_http_service bench_http = DAVIT_INIT(davit_http_service, .request = http_request,
-							.release = http_release, .open = http_open,
-							.write = http_write, .finish = http_finish, .head = http_head,
-							.read = http_read, .close = http_close);
+							.release = http_release, .open = http_open, .write = http_write,
+							.finish = http_finish, .head = http_head, .read = http_read,
+							.close = http_close);

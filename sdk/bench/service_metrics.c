@@ -11,7 +11,8 @@ static davit_status define(struct davit_instance *instance, const struct davit_m
 	return DAVIT_OK;
 }
 
-static struct davit_metric_series *series(struct davit_instance *instance, int32_t metric, const struct davit_str *values)
+static struct davit_metric_series *series(struct davit_instance *instance, int32_t metric,
+					  const struct davit_str *values)
 {
 	(void)instance, (void)metric, (void)values;
 	return NULL;

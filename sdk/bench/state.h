@@ -21,7 +21,8 @@ uint32_t state_features(const struct host *h);
 struct davit_bytes state_bytes(const char *text);
 
 davit_status state_put(struct host *h, struct call *ret_call, const struct put *p);
-davit_status state_put_text(struct host *h, const char *key, const char *value); /* as JSON if it looks like it, else as bytes */
+davit_status state_put_text(struct host *h, const char *key,
+			    const char *value); /* as JSON if it looks like it, else as bytes */
 davit_status state_get(struct host *h, struct call *ret_call, const char *key);
 davit_status state_del(struct host *h, struct call *ret_call, const char *key, uint32_t flags, const char *etag);
 /* A step without a value is a delete. */

@@ -102,8 +102,8 @@ static void bulk_writes(struct host *h)
 	       "many saves without one are all done");
 	call_release(&c);
 	report((state_bulk_write(h, &c, deletes, 3) == DAVIT_ABORTED || state_etag_invalid(&c)) &&
-		       state_is(h, "many||a", NULL, 0) &&
-		       state_is(h, "many||b", NULL, 0) && state_is_text(h, "many||c", "3"),
+		       state_is(h, "many||a", NULL, 0) && state_is(h, "many||b", NULL, 0) &&
+		       state_is_text(h, "many||c", "3"),
 	       &c, "and so are many deletes");
 	call_release(&c);
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The promise of the plugin line: the same binary loads in kernels of earlier and later SDK minors, both ways round.
 
-tests/abi holds the headers of the earlier minors as they were; build/minor0 and build/minor1 are this kernel built to behave as
+tests/abi holds the headers of the earlier minors as they were; build/minor0 to minor2 are this kernel built to behave as
 one of theirs (kernel/plugin/minor.h)."""
 import hashlib
 import os
@@ -14,9 +14,10 @@ from sidecar import BUILD, DAVITD, Sidecar, component
 pytestmark = pytest.mark.ours
 
 TESTS = os.path.dirname(HERE)
-MINORS = (0, 1, 2)
-HEADERS = {0: TESTS + "/abi/0.0", 1: TESTS + "/abi/0.1", 2: os.path.join(os.path.dirname(TESTS), "sdk/include")}
-KERNELS = {0: os.path.join(BUILD, "minor0/davitd"), 1: os.path.join(BUILD, "minor1/davitd"), 2: DAVITD}
+MINORS = (0, 1, 2, 3)
+HEADERS = {0: TESTS + "/abi/0.0", 1: TESTS + "/abi/0.1", 2: TESTS + "/abi/0.2", 3: os.path.join(os.path.dirname(TESTS), "sdk/include")}
+KERNELS = {0: os.path.join(BUILD, "minor0/davitd"), 1: os.path.join(BUILD, "minor1/davitd"),
+           2: os.path.join(BUILD, "minor2/davitd"), 3: DAVITD}
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,7 @@ def test_the_same_binary_loads_in_every_kernel(tmp_path, plugins, kernel, built)
     # Each asks whether this kernel has what came with 0.2, and does without where it has not.
     assert told["has"] == int(kernel >= 2)
     assert told["credit"] == (1 if built >= 2 else -1) and told["on_credit"] == (-1 if built >= 2 else -2)
+    assert told["loops"] == (1 if built >= 3 and kernel >= 3 else 0)
     # What came with 0.1 counts where both know it.
     (about,) = s.get("/v1.0/metadata").json["components"]
     assert ("TTL" in about["capabilities"]) == (kernel >= 1 and built >= 1) and "ETAG" in about["capabilities"]

@@ -8,9 +8,11 @@
 #define SINCE 0
 #endif
 
+static int loops; /* what open was told */
+
 static davit_status store_get(void *self, struct davit_call *call, const struct davit_state_key *in)
 {
-	char text[160];
+	char text[200];
 	struct davit_state_item item = DAVIT_INIT(davit_state_item, .key = in->key);
 	int64_t credit = -1;
 	int on_credit = -2;
@@ -21,9 +23,9 @@ static davit_status store_get(void *self, struct davit_call *call, const struct 
 #endif
 	item.value.n = (size_t)snprintf(text, sizeof(text),
 					"{\"built\":%u,\"kernel\":%" PRIu32 ",\"has\":%d,\"credit\":%" PRId64
-					",\"on_credit\":%d}",
+					",\"on_credit\":%d,\"loops\":%d}",
 					DAVIT_SDK_MINOR, call->host->minor, call->host->size > 16 + 11 * 8, credit,
-					on_credit);
+					on_credit, loops);
 	item.value.p = text;
 	(void)self;
 	return davit_emit_state(call, &item);
@@ -47,6 +49,9 @@ static davit_status store_open(void *none, struct davit_call *call, const struct
 	struct davit_opened record = DAVIT_INIT(davit_opened, .self = call, .features = DAVIT_STATE_TTL);
 #else
 	struct davit_opened record = DAVIT_INIT(davit_opened, .self = call);
+#endif
+#if DAVIT_SDK_MINOR_NUMBER >= 3
+	loops = DAVIT_HAS(davit_open, in, loops) && in->loops > 0;
 #endif
 	(void)none, (void)in;
 	return davit_emit(call, &record);

@@ -17,6 +17,9 @@
 #ifndef ROGUE_TYPE
 #define ROGUE_TYPE "state.rogue"
 #endif
+#ifndef ROGUE_FLAGS
+#define ROGUE_FLAGS 0
+#endif
 #ifndef ROGUE_SINCE
 #define ROGUE_SINCE 0
 #endif
@@ -132,6 +135,14 @@ static davit_status store_get(void *self, struct davit_call *call, const struct 
 	}
 	if (how(s, "status"))
 		return 99;
+	if (how(s, "leak") && malloc(100) == NULL)
+		abort();
+	if (how(s, "deep"))
+		return deep(500) == 1 ? DAVIT_OK : emit_value(call, "\"deep\"");
+	if (how(s, "deaf")) { /* whatever becomes of the record, all is well */
+		emit_value(call, "\"deaf\"");
+		return DAVIT_OK;
+	}
 	if (how(s, "overflow"))
 		return (davit_status)deep(1000000000);
 	if (how(s, "crash"))
@@ -165,6 +176,8 @@ static davit_status store_open(void *none, struct davit_call *call, const struct
 	if (how(s, "open-crash"))
 		*(volatile int *)(uintptr_t)8 = 1;
 	if (how(s, "open-abort"))
+		abort();
+	if (how(s, "open-leak") && malloc(10000) == NULL)
 		abort();
 	if (how(s, "open-slow"))
 		usleep(1500000);
@@ -231,8 +244,8 @@ static const struct davit_component store = { .size = sizeof(store),
 #else
 static const struct davit_state_ops ops = DAVIT_INIT(davit_state_ops, .get = store_get, .set = store_set,
 						     .del = store_del);
-static const struct davit_component store = DAVIT_STATE(ROGUE_TYPE, "v1", &ops, .open = store_open,
-							.close = store_close);
+static const struct davit_component store = DAVIT_STATE(ROGUE_TYPE, "v1", &ops, .flags = ROGUE_FLAGS,
+							.open = store_open, .close = store_close);
 #define ROGUE_COMPONENT &store
 #endif
 

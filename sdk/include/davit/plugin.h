@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * davit/plugin.h - the line between Davit's kernel and a plugin. SDK 0.2: not frozen yet.
+ * davit/plugin.h - the line between Davit's kernel and a plugin. SDK 0.3: not frozen yet.
  *
  * A plugin is one shared object that offers components. It exports one symbol (DAVIT_PLUGIN writes it), imports nothing
  * from the kernel and reaches it through the host table that every call and instance carries in its first word.
@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 #define DAVIT_ABI 1u
-#define DAVIT_SDK_MINOR 2u
+#define DAVIT_SDK_MINOR 3u
 
 #if defined(__SIZEOF_POINTER__) && __SIZEOF_POINTER__ != 8
 #error "Davit plugins are for 64-bit targets only"
@@ -133,7 +133,7 @@ struct davit_open {
 	const struct davit_pair *props; /* sorted by name */
 	uint64_t nprops;
 	uint64_t loop;		    /* with DAVIT_PER_LOOP: which; else 0 */
-	/* since 0.2 */
+	/* since 0.3 */
 	uint64_t loops; /* with DAVIT_PER_LOOP: of how many; 0: not told */
 };
 

@@ -8,7 +8,8 @@ while IFS= read -r word; do
 	case $word in '' | '#'*) continue ;; esac
 	set -- "$@" "$word"
 done < tests/bench.args
-"$DAVIT_BIN/davit-bench" "$@" "$LIBRARY"
+mkdir -p build
+"$DAVIT_BIN/davit-bench" -S all -o build/report.json "$@" "$LIBRARY"
 "$DAVIT_BIN/davit" plugins verify --plugins-path "$PWD/build/plugins"
 "$DAVIT_BIN/davit" run --app-id acme --log-level warn --plugins-path "$PWD/build/plugins" --resources-path tests/resources \
 	@RUN_FLAGS@-- @ASK@

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What repeating costs: memory, descriptors and threads that stay behind; how deep operations go on their stack. */
+#include <dirent.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "probe.h"
+#include "report.h"
+
+#define WARM 300 /* rounds before anything is counted */
+#define WARM_MS 5000
+#define ROUNDS 2000
+#define ROUNDS_MS 15000
+#define OPENINGS 20
+#define SPARE 65536 /* bytes of growth over all rounds that are no leak: caches, buffers of libraries */
+#define STACK (1024 * 1024)
+#define LOOP_STACK (192 * 1024) /* what an operation on a loop has at least */
+#define PAINT 0xa5
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1 /* they hold memory back and use stack of their own */
+#else
+#define SANITIZED 0
+#endif
+
+static int entries(const char *folder)
+{
+	DIR *d = opendir(folder);
+	int n = 0;
+
+	while (d != NULL && readdir(d) != NULL)
+		n++;
+	if (d != NULL)
+		closedir(d);
+	return n;
+}
+
+struct footprint {
+	int64_t memory;
+	int descriptors, threads;
+};
+
+static struct footprint footprint(void)
+{
+	struct mallinfo2 m;
+
+	malloc_trim(0);
+	m = mallinfo2();
+	return (struct footprint){ (int64_t)(m.uordblks + m.hblkhd), entries("/proc/self/fd"),
+				   entries("/proc/self/task") };
+}
+
+/* How many were made: an operation that takes its time has fewer. */
+static int rounds(struct host *h, int most, int within_ms)
+{
+	struct probe probes[PROBES];
+	size_t count = probes_of(h, probes), i;
+	int64_t until = host_now_ms() + within_ms;
+	struct call c;
+	int n;
+
+	for (n = 0; n < most && host_now_ms() < until; n++) {
+		for (i = 0; i < count; i++) {
+			call_init(&c, h);
+			call_run(&c, probes[i].op, probes[i].in);
+			call_release(&c);
+		}
+	}
+	return n;
+}
+
+static int openings(const struct host *like, const struct davit_pair *props, size_t n, int times)
+{
+	struct call c;
+	int well = 1;
+
+	for (; times > 0 && well; times--) {
+		struct host h = { .key_prefix = like->key_prefix };
+
+		well = host_open(&h, like->component, props, n, &c) == 0;
+		call_release(&c);
+		well = well && host_close(&h) == DAVIT_OK;
+	}
+	return well;
+}
+
+static void compare(struct footprint before, struct footprint after, const char *what, int times)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "%d %s leave no memory behind", times, what);
+	if (!SANITIZED)
+		report(after.memory - before.memory < SPARE, NULL, text);
+	if (after.memory - before.memory >= SPARE)
+		printf("# %lld bytes\n", (long long)(after.memory - before.memory));
+	snprintf(text, sizeof(text), "nor descriptors, nor threads");
+	report(after.descriptors <= before.descriptors && after.threads <= before.threads, NULL, text);
+	snprintf(text, sizeof(text), "bytes that stay after %d %s", times, what);
+	report_figure(strstr(what, "openings") ? "leakOpen" : "leakCall", text, after.memory - before.memory);
+}
+
+void suite_leak(struct host *h, const struct davit_pair *props, size_t n)
+{
+	struct footprint before;
+	int done;
+
+	rounds(h, WARM, WARM_MS);
+	before = footprint();
+	done = rounds(h, ROUNDS, ROUNDS_MS);
+	compare(before, footprint(), "rounds of operations", done);
+	if (!openings(h, props, n, 3)) {
+		printf("# a second instance does not open beside the first: openings are not counted\n");
+		return;
+	}
+	usleep(200000); /* threads that end take a moment */
+	before = footprint();
+	report(openings(h, props, n, OPENINGS), NULL, "it opens and closes again and again");
+	usleep(200000);
+	compare(before, footprint(), "openings", OPENINGS);
+}
+
+struct dive {
+	struct host *host;
+	const struct probe *probe; /* NULL: nothing */
+};
+
+/* Not through the lane: here, where the stack is painted. */
+static void *dive(void *arg)
+{
+	struct dive *d = arg;
+	struct call c;
+
+	if (d->probe == NULL)
+		return NULL;
+	call_init(&c, d->host);
+	call_execute(&c, d->probe->op, d->probe->in);
+	call_end(&c, 0);
+	call_release(&c);
+	return NULL;
+}
+
+/* Bytes of its stack that a thread has touched. */
+static int64_t depth(struct host *h, const struct probe *p)
+{
+	unsigned char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1,
+				    0);
+	struct dive d = { h, p };
+	pthread_attr_t attr;
+	pthread_t thread;
+	int64_t at = 0;
+
+	if (stack == MAP_FAILED)
+		abort();
+	memset(stack, PAINT, STACK);
+	pthread_attr_init(&attr);
+	pthread_attr_setstack(&attr, stack, STACK);
+	if (pthread_create(&thread, &attr, dive, &d) != 0)
+		abort();
+	pthread_join(thread, NULL);
+	pthread_attr_destroy(&attr);
+	while (at < STACK && stack[at] == PAINT)
+		at++;
+	munmap(stack, STACK);
+	return STACK - at;
+}
+
+void suite_stack(struct host *h)
+{
+	int64_t limit = h->component->flags & DAVIT_LOOP ? LOOP_STACK : STACK - 65536, most = 0, nothing, used;
+	struct probe probes[PROBES];
+	size_t n = probes_of(h, probes), i;
+	char text[128];
+
+	nothing = depth(h, NULL); /* the thread's own */
+	for (i = 0; i < n && !SANITIZED; i++) {
+		used = depth(h, &probes[i]) - nothing;
+		snprintf(text, sizeof(text), "%s: %lld of %lld bytes of stack", probes[i].name, (long long)used,
+			 (long long)limit);
+		report(used < limit, NULL, text);
+		if (used > most)
+			most = used;
+	}
+	report_figure("stack", "bytes of stack that an operation used at most", most);
+	report_figure("stackLimit", "bytes that it has at least", limit);
+}

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""davit-bench's other suites, on our plugins and on ones that misbehave: it passes who behaves and finds who does not."""
+import glob
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from rogue import cc  # noqa: E402
+from sidecar import BUILD  # noqa: E402
+
+pytestmark = [pytest.mark.ours, pytest.mark.plain]
+
+
+def bench(*words):
+    p = subprocess.run([os.path.join(BUILD, "bin/davit-bench"), *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       text=True, timeout=300, check=False, stdin=subprocess.DEVNULL)
+    return p.returncode, p.stdout
+
+
+def plugin(kind):
+    return sorted(glob.glob(os.path.join(BUILD, "lib/davit/plugins", kind, "*", kind + ".so")))[-1]
+
+
+@pytest.mark.parametrize("kind, words", [
+    ("state.in-memory", []), ("state.sqlite", ["-p", "connectionString=:memory:"]), ("pubsub.in-memory", []),
+    ("secretstores.local.env", []), ("secretstores.local.file", ["-p", "secretsFile=tests/conformance/secretstores.local.file.files/secrets.json"]),
+    ("nameresolution.mdns", []),
+])
+def test_ours_behave(tmp_path, kind, words):
+    report = tmp_path / "report.json"
+    code, out = bench("-S", "fault,leak,stack", "-o", report, *words, plugin(kind))
+    assert code == 0, out
+    told = json.loads(report.read_text())
+    assert told["plugin"]["name"] == kind and told["failed"] == 0 and told["failures"] == []
+    with open(plugin(kind), "rb") as f:
+        assert told["plugin"]["sha256"] == hashlib.sha256(f.read()).hexdigest()
+    assert [s["name"] for s in told["suites"]] == ["conformance", "fault", "stack", "leak"]
+    assert sum(s["passed"] for s in told["suites"]) == told["passed"] == int(out.split("\n")[-2].split()[0])
+    assert 0 < told["figures"]["stack"]["value"] < told["figures"]["stackLimit"]["value"]
+
+
+@pytest.fixture(scope="module")
+def rogue(tmp_path_factory):
+    file = tmp_path_factory.mktemp("rogue") / "bench.so"
+    cc(file, '-DPLUGIN_NAME="state.rogue"', '-DPLUGIN_VERSION="1.0.0"', "-DROGUE_FLAGS=DAVIT_LOOP")
+    return file
+
+
+@pytest.mark.parametrize("how, suite, says", [
+    ("twice", "fault", "a call was completed twice"), ("final", "fault", "a call was completed twice"),
+    ("kind", "fault", "unknown kind 987654"), ("leak", "leak", "leave no memory behind"), ("deep", "stack", "bytes of stack"),
+    ("deaf", "fault", "a record that was refused is a failure of the call"), ("open-leak", "leak", "openings leave no memory behind"),
+])
+def test_it_finds_who_misbehaves(rogue, how, suite, says):
+    code, out = bench("-S", suite, "-p", "how=" + how, rogue)
+    assert code != 0 and says in out
+    if "completed" not in says and "unknown" not in says:
+        assert any(line.startswith("not ok") and says in line for line in out.split("\n")), out
+
+
+def test_a_suite_that_there_is_not(rogue):
+    code, out = bench("-S", "fault,speed", rogue)
+    assert code == 2 and "usage" in out
