@@ -3,6 +3,9 @@
 import base64
 import json
 import os
+import shutil
+import subprocess
+import threading
 import time
 
 import pytest
@@ -68,6 +71,10 @@ def eventually(wanted, seconds=20):
 def data(came):
     """Of an event that was published raw."""
     return base64.b64decode(came.json["data_base64"]).decode()
+
+
+def offset(entry):
+    return int(entry["metadata"]["__offset"])
 
 
 RAW = {"rawPayload": "true"}
@@ -148,7 +155,7 @@ def test_a_message_too_large(bus, start, topic):
     s = start(bus(maxMessageBytes="2000"))
     raw(s, topic, "x" * 1900)
     r = s.post("/v1.0/publish/bus/%s?metadata.rawPayload=true" % topic, "x" * 2100)
-    assert (r.status, r.code) == (500, "ERR_PUBSUB_PUBLISH_MESSAGE") and "maxMessageBytes" in r.message or "large" in r.message
+    assert (r.status, r.code) == (500, "ERR_PUBSUB_PUBLISH_MESSAGE") and "larger than" in r.message
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b", "x" * 300])
@@ -186,7 +193,9 @@ def test_a_bulk_over_grpc(kafka, bus, start, topic):
     assert "non-negative" in e.details()
 
 
+@pytest.mark.ours
 def test_avro_is_not_there_yet(bus, start, topic):
+    """Dapr asks a schema registry."""
     s = start(bus())
     r = s.post("/v1.0/publish/bus/%s?metadata.valueSchemaType=Avro" % topic, "x")
     assert r.status == 500 and "Avro" in r.message
@@ -249,3 +258,212 @@ def test_dropped_and_dead(kafka, bus, serve, topic):
     assert app.nothing()
     assert sorted(m.value() for m in kafka.read(topic + "-dead", 2)) == [b"0", b"1"]
     eventually(lambda: kafka.committed(topic, topic).get(1) == 2)
+
+
+@pytest.mark.ours
+def test_a_bulk_is_delivered(kafka, bus, serve, topic):
+    """Several at once; what of them was not taken comes again, and what is behind waits for it. Dapr gives the whole batch again."""
+    app = HttpApp()
+    kafka.send(topic, *[b"%d" % i for i in range(10)], partition=1)
+
+    def answer(*refused):
+        return 200, lambda body: json.dumps({"statuses": [
+            {"entryId": e["entryId"], "status": "RETRY" if offset(e) in refused else "SUCCESS"} for e in body["entries"]]}).encode()
+    app.answer("/in", answer(3), *[answer()] * 9)
+    serve(app, bus(), subscription("s", topic, route="/in", metadata=RAW,
+                                   bulkSubscribe={"enabled": True, "maxMessagesCount": 5, "maxAwaitDurationMs": 200}))
+    came = []
+    while len(came) < 11:
+        entries = app.receive(20).json["entries"]
+        assert len(entries) <= 5
+        came += [offset(e) for e in entries]
+    assert sorted(came) == [0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9] and came.index(3, came.index(3) + 1) > 4
+    eventually(lambda: kafka.committed(topic, topic).get(1) == 10)
+
+
+# -- groups, and the ends of their members
+
+def test_each_group_gets_all(kafka, bus, serve, topic):
+    apps = [HttpApp(), HttpApp()]
+    sidecars = [serve(app, bus(consumerGroup=topic + str(i)), subscription("s", topic, route="/in", metadata=RAW))
+                for i, app in enumerate(apps)]
+    for i in range(20):
+        raw(sidecars[0], topic, str(i))
+    for app in apps:
+        assert sorted(int(data(app.receive(20))) for _ in range(20)) == list(range(20))
+        assert app.nothing()
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("strategy", ["range", "roundrobin"])
+def test_two_sidecars_share_a_group(kafka, bus, serve, topic, strategy):
+    """The second takes over partitions while messages are under way, then all when the first is stopped. The log tells when."""
+    apps = [HttpApp(), HttpApp()]
+    kafka.make_topic(topic, 4)
+    given = [bus(consumerGroupRebalanceStrategy=strategy), subscription("s", topic, route="/in", metadata=RAW)]
+    first = serve(apps[0], *given)
+    for i in range(100):
+        raw(first, topic, str(i), "&metadata.partitionNumber=%d" % (i % 4))
+    second = serve(apps[1], *given)
+    eventually(lambda: "2 partitions were assigned" in first.log() and "2 partitions were assigned" in second.log(), 40)
+    for i in range(100, 200):
+        raw(second, topic, str(i), "&metadata.partitionNumber=%d" % (i % 4))
+    eventually(lambda: sum(kafka.committed(topic, topic).values()) == 200)
+    first.stop()
+    for i in range(200, 240):
+        raw(second, topic, str(i), "&metadata.partitionNumber=%d" % (i % 4))
+    eventually(lambda: sum(kafka.committed(topic, topic).values()) == 240)
+    numbers = [[int(data(app.came.get())) for _ in range(app.came.qsize())] for app in apps]
+    assert set(numbers[0] + numbers[1]) == set(range(240))
+    assert len([n for n in numbers[1] if 100 <= n < 200]) >= 40 and set(numbers[1]) >= set(range(200, 240))
+
+
+def test_what_is_under_way_when_the_process_is_killed(kafka, bus, serve, topic):
+    """Nothing beyond what is unsettled was committed, and what was is not given again."""
+    app, gate = HttpApp(), threading.Event()
+    kafka.send(topic, *[b"0%d" % i for i in range(5)], partition=0)
+    kafka.send(topic, *[b"1%d" % i for i in range(5)], partition=1)
+
+    def third_of_first_waits(body):
+        if base64.b64decode(body["data_base64"]) == b"02":
+            gate.wait(60)
+        return b""
+    app.answer("/in", *[(200, third_of_first_waits)] * 10)
+    given = [bus(), subscription("s", topic, route="/in", metadata=RAW)]
+    s = serve(app, *given, expect=None)
+    eventually(lambda: kafka.committed(topic, topic) == {0: 2, 1: 5, 2: 0})
+    s.kill()
+    assert {data(app.came.get()) for _ in range(app.came.qsize())} == {"00", "01", "02", "10", "11", "12", "13", "14"}
+    gate.set()
+    serve(app, *given)
+    assert [data(app.receive(30)) for _ in range(3)] == ["02", "03", "04"] and app.nothing()
+
+
+def test_stopping_lets_go_out_what_is_under_way_and_commits_it(kafka, bus, serve, topic):
+    app = HttpApp()
+    s = serve(app, bus(), subscription("s", topic, route="/in", metadata=RAW))
+    for i in range(300):
+        raw(s, topic, str(i))
+    app.receive(20)
+    s.stop()
+    received = 1 + app.came.qsize()
+    assert sum(kafka.committed(topic, topic).values()) == received
+    s = serve(app, bus(), subscription("s", topic, route="/in", metadata=RAW))
+    eventually(lambda: 1 + app.came.qsize() == 300)
+    assert app.nothing(0.3) if app.came.empty() else app.came.qsize() == 299
+
+
+@pytest.mark.ours
+def test_a_new_group_begins_at_the_end_and_misses_nothing_after(kafka, bus, serve, topic):
+    """Dapr's begins at the end once more, until it has settled a first message of each partition."""
+    app = HttpApp()
+    kafka.send(topic, *[b"old"] * 5)
+    given = [bus(initialOffset="newest"), subscription("s", topic, route="/in", metadata=RAW)]
+    s = serve(app, *given)
+    s.wait_log("partitions were assigned", 30)
+    raw(s, topic, "new")
+    assert data(app.receive(20)) == "new"
+    s.stop()
+    kafka.send(topic, b"meanwhile", partition=2)
+    serve(app, *given)
+    assert data(app.receive(20)) == "meanwhile"
+
+
+def test_streams_on_one_topic_share_it(kafka, bus, start, topic):
+    s = start(bus())
+    kafka.make_topic(topic, 4)
+    first = s.rpc.SubscribeTopicEventsAlpha1(iter_of(topic))
+    assert next(first).HasField("initial_response")
+    raw(s, topic, "1")
+    assert next(first).event_message.topic == topic
+    first.cancel()
+
+
+def iter_of(topic):
+    yield api_v1.SubscribeTopicEventsRequestAlpha1(initial_request=api_v1.SubscribeTopicEventsRequestInitialAlpha1(
+        pubsub_name="bus", topic=topic, metadata=RAW))
+    time.sleep(30)
+
+
+@pytest.mark.plain
+def test_a_subscriber_that_stands_still(kafka, bus, serve, topic):
+    """The sidecar holds no more than its credit, and what it has fetched is let go of."""
+    app = HttpApp()
+    app.hold()
+    s = serve(app, bus(), subscription("s", topic, route="/in", metadata=RAW))
+
+    def resident():
+        with open("/proc/%d/status" % s.process.pid, encoding="utf-8") as f:
+            return int(next(line for line in f if line.startswith("VmRSS")).split()[1])
+    kafka.send(topic, *[os.urandom(1000) for _ in range(1000)])
+    eventually(lambda: app.inside >= 3)
+    time.sleep(4)
+    before = resident()
+    for _ in range(5):
+        kafka.send(topic, *[os.urandom(1000) for _ in range(6000)])
+    time.sleep(5)
+    assert resident() - before < 16 << 10, (before, resident())
+    app.let_go()
+    eventually(lambda: sum(kafka.committed(topic, topic).values()) == 31000, 120)
+    assert app.came.qsize() == 31000
+
+
+# -- brokers that are not there, or do not want us
+
+def test_nobody_listens(tmp_path):
+    from sidecar import Sidecar, free_port
+    s = Sidecar(tmp_path / "s", component("bus", "pubsub.kafka", {"brokers": "127.0.0.1:%d" % free_port(), "authType": "none"}))
+    code, log = s.run(40)
+    assert code == 1 and "client has run out of available brokers to talk to" in log
+
+
+@pytest.mark.parametrize("mechanism", ["PLAINTEXT", "SHA-256"])
+def test_a_wrong_password(kafka, tmp_path, mechanism):
+    from sidecar import Sidecar
+    s = Sidecar(tmp_path / "s", component("bus", "pubsub.kafka", {
+        "brokers": kafka.sasl, "authType": "password", "saslUsername": "alice", "saslPassword": "planted-secret",
+        "saslMechanism": mechanism, "disableTls": "true"}))
+    code, log = s.run(40)
+    assert code == 1 and "initialization error occurred for bus (pubsub.kafka/v1)" in log and "planted" not in log
+
+
+def test_certificates_both_ways(kafka, bus, serve, topic):
+    from redis_server import Certificates
+    app = HttpApp()
+    text, made = Certificates.text, kafka.certificates
+    s = serve(app, bus(brokers=kafka.tls, authType="mtls", caCert=text(made["ca"]), clientCert=text(made["client"][0]),
+                       clientKey=text(made["client"][1])), subscription("s", topic, route="/in", metadata=RAW))
+    raw(s, topic, "1")
+    assert data(app.receive(20)) == "1"
+
+
+def test_a_certificate_with_those_that_lead_to_it(kafka, bus, serve, topic, tmp_path):
+    from redis_server import Certificates
+    made, text = kafka.certificates, Certificates.text
+    folder = os.path.dirname(made["ca"])
+
+    def sign(name, by, key, extensions):
+        (tmp_path / (name + ".ext")).write_text(extensions)
+        for words in (["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name + ".key", "-out",
+                       name + ".csr", "-subj", "/CN=" + name],
+                      ["x509", "-req", "-in", name + ".csr", "-CA", by, "-CAkey", key, "-CAcreateserial", "-out", name + ".pem",
+                       "-days", "30", "-extfile", name + ".ext"]):
+            subprocess.run(["openssl", *words], cwd=tmp_path, check=True, stderr=subprocess.DEVNULL)
+    for source in ("ca.pem", "ca.key"):
+        shutil.copy(os.path.join(folder, source), tmp_path)
+    sign("between", "ca.pem", "ca.key", "basicConstraints=critical,CA:TRUE\n")
+    sign("leaf", "between.pem", "between.key", "basicConstraints=CA:FALSE\n")
+    app = HttpApp()
+    s = serve(app, bus(brokers=kafka.tls, authType="mtls", caCert=text(made["ca"]),
+                       clientCert=text(tmp_path / "leaf.pem") + text(tmp_path / "between.pem"),
+                       clientKey=text(tmp_path / "leaf.key")), subscription("s", topic, route="/in", metadata=RAW))
+    raw(s, topic, "1")
+    assert data(app.receive(20)) == "1"
+
+
+def test_whoever_answers_is_believed(kafka, bus, serve, topic):
+    app = HttpApp()
+    s = serve(app, bus(brokers=kafka.sasl_tls.replace("127.0.0.1", "localhost"), authType="password", saslUsername="alice",
+                       saslPassword="alice-secret", skipVerify="true"), subscription("s", topic, route="/in", metadata=RAW))
+    raw(s, topic, "1")
+    assert data(app.receive(20)) == "1"

@@ -116,6 +116,7 @@ static davit_status bus_open(void *none, struct davit_call *call, const struct d
 		return no_memory(call);
 	pthread_mutex_init(&b->lock, NULL);
 	b->instance = in->instance;
+	b->settings.file = -1;
 	status = settings_read(in, call, &b->settings);
 	if (status == DAVIT_OK) {
 		b->producer = producer_new(in->instance, &b->settings, why, sizeof(why));

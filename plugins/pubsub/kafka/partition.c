@@ -6,7 +6,8 @@
 
 #define TURN 64		     /* records of one partition before the next has its turn */
 #define AHEAD 32	     /* that may wait behind the one that the application has, where it takes one at a time */
-#define STILL_NS (1000 * MS) /* what is not read for so long need not be held by librdkafka either */
+#define STILL_NS (3000 * MS) /* what is not read for so long need not be held by librdkafka either */
+#define FEW 8		     /* then it is read on when so few are out, as it has to be fetched anew */
 #define AGAIN_NS (20 * MS)   /* until memory is asked for again */
 
 static void look_by(int64_t *deadline_ns, int64_t at_ns)
@@ -197,6 +198,8 @@ static int may_go(struct consumer *c, struct partition *p, int64_t *deadline_ns)
 	if (p->out == 0)
 		p->taker = find_taker(c, p);
 	if (p->taker == NULL || p->taker->ended || p->revoked || c->paused)
+		return 0;
+	if (p->paused && p->out > FEW)
 		return 0;
 	if (!p->rewound)
 		return 1;

@@ -3,6 +3,8 @@
 
 #include <davit/truth.h>
 #include <strings.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum method { NONE, PASSWORD, MTLS, CERTIFICATE, NOT_OFFERED };
 
@@ -111,7 +113,32 @@ static davit_status set_password(const struct about *a)
 	return DAVIT_OK;
 }
 
-static davit_status set_certificate(const struct about *a, int tls)
+/* librdkafka reads one certificate from a text, and those that lead to it only from a file. -1: no such file can be made. */
+static int set_chain(const struct about *a, struct davit_str certificates, int *ret_file)
+{
+	int fd = memfd_create("clientCert", MFD_CLOEXEC);
+	char path[64];
+
+	if (fd < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (write(fd, certificates.p, certificates.n) != (ssize_t)certificates.n ||
+	    set(a, "ssl.certificate.location", path) < 0) {
+		close(fd);
+		return -1;
+	}
+	*ret_file = fd;
+	return 0;
+}
+
+static int has_chain(struct davit_str certificate)
+{
+	const char *first = strstr(certificate.p, "-----BEGIN ");
+
+	return first != NULL && strstr(first + 1, "-----BEGIN ") != NULL;
+}
+
+static davit_status set_certificate(const struct about *a, int tls, int *ret_file)
 {
 	struct davit_str certificate = prop(a, "clientCert"), key = prop(a, "clientKey");
 
@@ -126,7 +153,10 @@ static davit_status set_certificate(const struct about *a, int tls)
 	if (key.n == 0)
 		return refuse(a,
 			      "unable to load client certificate and key pair: clientCert and clientKey are not set");
-	if (set(a, "ssl.certificate.pem", certificate.p) < 0 || set(a, "ssl.key.pem", key.p) < 0)
+	if (has_chain(certificate) ? set_chain(a, certificate, ret_file) < 0
+				   : set(a, "ssl.certificate.pem", certificate.p) < 0)
+		return refuse(a, "unable to load client certificate and key pair");
+	if (set(a, "ssl.key.pem", key.p) < 0)
 		return refuse(a, "unable to load client certificate and key pair");
 	return DAVIT_OK;
 }
@@ -149,7 +179,7 @@ static davit_status set_trust(const struct about *a)
 }
 
 davit_status security_read(const struct davit_open *in, struct davit_call *call, rd_kafka_conf_t *producer,
-			   rd_kafka_conf_t *consumer)
+			   rd_kafka_conf_t *consumer, int *ret_file)
 {
 	struct about a = { in, call, { producer, consumer } };
 	struct davit_str authority = prop(&a, "caCert");
@@ -176,6 +206,6 @@ davit_status security_read(const struct davit_open *in, struct davit_call *call,
 	if (status == DAVIT_OK && tls)
 		status = set_trust(&a);
 	if (status == DAVIT_OK && method == MTLS)
-		status = set_certificate(&a, tls);
+		status = set_certificate(&a, tls, ret_file);
 	return status;
 }

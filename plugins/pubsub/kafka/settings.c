@@ -7,12 +7,13 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "security.h"
 
 #define MS INT64_C(1000000)
 #define QUEUED_KBYTES "8192"	/* of a partition that wait for the application: a slow one holds no more */
-#define SLICE_MS 30000		/* readTimeout's default, and the least that a message has */
+#define SLICE_MS 30000		/* dialTimeout, readTimeout and writeTimeout where they are not set */
 #define METADATA_MS (8 * 60000) /* brokers close idle connections after nine minutes */
 
 struct reader {
@@ -166,7 +167,7 @@ static void read_network(struct reader *r)
 		set(r, both[i], "reconnect.backoff.max.ms", "2000");
 	}
 	r->s->open_ms = (int)span(r, "metadataTimeout", dial, 1, INT_MAX);
-	r->s->message_ms = answer > SLICE_MS ? answer : SLICE_MS;
+	r->s->message_ms = answer;
 }
 
 static void read_acks(struct reader *r)
@@ -302,13 +303,15 @@ static void read_exclude(struct reader *r)
 
 davit_status settings_read(const struct davit_open *in, struct davit_call *call, struct settings *ret_settings)
 {
-	struct settings s = { .producer = rd_kafka_conf_new(), .consumer = rd_kafka_conf_new(), .idempotent = 1 };
+	struct settings s = {
+		.producer = rd_kafka_conf_new(), .consumer = rd_kafka_conf_new(), .file = -1, .idempotent = 1
+	};
 	struct reader r = { .in = in, .call = call, .s = &s, .status = DAVIT_OK };
 	const char *why = NULL;
 
 	read_brokers(&r);
 	if (r.status == DAVIT_OK)
-		r.status = security_read(in, call, s.producer, s.consumer);
+		r.status = security_read(in, call, s.producer, s.consumer, &s.file);
 	read_version(&r);
 	read_network(&r);
 	read_producer(&r);
@@ -329,7 +332,10 @@ void settings_release(struct settings *s)
 		rd_kafka_conf_destroy(s->producer);
 	if (s->consumer != NULL)
 		rd_kafka_conf_destroy(s->consumer);
+	if (s->file >= 0)
+		close(s->file);
 	pattern_free(s->exclude);
+	s->file = -1;
 	s->producer = s->consumer = NULL;
 	s->exclude = NULL;
 }

@@ -9,6 +9,7 @@
 
 struct settings {
 	rd_kafka_conf_t *producer, *consumer; /* what each client is made from, by a copy */
+	int file;			      /* that they refer to; -1: none */
 	int oldest;			      /* a group that has read nothing yet begins at the beginning */
 	int escape_headers;
 	int retry_enabled; /* a message that was not taken is given again */
