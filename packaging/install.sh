@@ -24,6 +24,12 @@ files()
 		[ ! -x "sdk/template/$f" ] || mode=755
 		echo "$mode sdk/template/$f $share/davit/template/${f#./}"
 	done
+	for page in davit.1 davit-bench.1 davitd.8; do
+		echo "644 $BUILD/man/$page $share/man/man${page##*.}/$page"
+	done
+	echo "644 $BUILD/completions/davit $share/bash-completion/completions/davit"
+	echo "644 $BUILD/completions/davitd $share/bash-completion/completions/davitd"
+	echo "644 sdk/guide.md $share/doc/davit/guide.md"
 	echo "644 $BUILD/lib/libdavit-sdk.a $lib/libdavit-sdk.a"
 }
 
@@ -33,6 +39,8 @@ install)
 		install -D -m "$mode" "$from" "$to"
 	done
 	ln -sf davitd "$bin/daprd"
+	ln -sf davitd.8 "$share/man/man8/daprd.8"
+	ln -sf davitd "$share/bash-completion/completions/daprd"
 	install -d "$lib/pkgconfig"
 	sed -e "s|@PREFIX@|$PREFIX|" -e "s|@LIBDIR@|$LIBDIR|" -e "s|@INCLUDEDIR@|$INCLUDEDIR|" \
 		-e "s|@BINDIR@|$BINDIR|" -e "s|@VERSION@|$version|" \
@@ -44,9 +52,11 @@ uninstall)
 		rm -f "$to"
 	done
 	[ "$(readlink "$bin/daprd" || :)" != davitd ] || rm -f "$bin/daprd"
-	rm -f "$lib/pkgconfig/davit.pc"
+	rm -f "$lib/pkgconfig/davit.pc" "$share/man/man8/daprd.8" "$share/bash-completion/completions/daprd"
 	[ ! -d "$lib/davit" ] || find "$lib/davit" -depth -type d -empty -delete
-	[ ! -d "$share/davit" ] || find "$share/davit" -depth -type d -empty -delete
+	for folder in davit doc/davit; do
+		[ ! -d "$share/$folder" ] || find "$share/$folder" -depth -type d -empty -delete
+	done
 	[ ! -d "$include/davit" ] || rmdir --ignore-fail-on-non-empty "$include/davit"
 	;;
 *)

@@ -40,8 +40,26 @@ $(NODE)/.stamp: tests/interop/package.json
 		{ echo "davit: npm could not install tests/interop/package.json (is its registry reachable?)" >&2; exit 1; }
 	@touch $@
 
+# Manual pages and completions, from what the programs say of themselves.
+MAN := $(BUILD)/man/davit.1 $(BUILD)/man/davitd.8 $(BUILD)/man/davit-bench.1
+COMPLETIONS := $(BUILD)/completions/davit $(BUILD)/completions/davitd
+.PHONY: man
+man: $(MAN) $(COMPLETIONS)
+
+$(MAN): $(BUILD)/man/%: packaging/man/%.in packaging/man/make.sh $(DAVIT) $(DAVITD) $(BENCH)
+	@mkdir -p $(@D)
+	@packaging/man/make.sh $* $(BUILD)/bin/$(basename $*) > $@.new && mv $@.new $@
+
+$(BUILD)/completions/davit: $(DAVIT)
+	@mkdir -p $(@D)
+	@$(DAVIT) completion bash > $@.new && mv $@.new $@
+
+$(BUILD)/completions/davitd: $(DAVITD)
+	@mkdir -p $(@D)
+	@echo "complete -o default -W '$$($(DAVITD) --help 2>&1 | sed -n 's/^ *\(--[a-z0-9-]*\).*/\1/p' | tr '\n' ' ')' davitd daprd" > $@
+
 # Installed: the program under both names, the plugins with their manifests and index, what a vendor builds against.
-install: all sdk
+install: all sdk man
 	@BUILD=$(BUILD) DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" BINDIR="$(BINDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" \
 		DATADIR="$(DATADIR)" \
 		packaging/install.sh install

@@ -43,7 +43,7 @@ $(SHIM): tests/fault/shim.c
 
 -include $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%.d)
 
-check: all sdk tests $(VENV)/.stamp $(NODE)/.stamp
+check: all sdk man tests $(VENV)/.stamp $(NODE)/.stamp
 	@BUILD=$(BUILD) $(VENV)/bin/python tests/run.py $(T)
 
 # The same tests with the sanitizers' eyes; a finding ends the process that has it, which fails its test. What measures time,

@@ -15,7 +15,7 @@
 #define COMMAND_REPEATS 32
 
 struct command_flag {
-	const char *name; /* without dashes */
+	const char *name;  /* without dashes */
 	const char *value; /* what --help calls its value; NULL: it has none */
 	const char *about;
 };
@@ -52,5 +52,7 @@ const char *command_beside(struct arena *a, const char *path);
 /* The registry of --plugins-path, DAVIT_PLUGINS_PATH and the program's own place. NULL: no memory. */
 struct registry *command_registry(struct command_call *c);
 
-extern const struct command components_list, components_show, plugins_list, plugins_verify, inspect, run_both, new_plugin, version;
+extern const struct command components_list, components_show, plugins_list, plugins_verify, inspect, run_both,
+	new_plugin, completion, version;
+extern const struct command *const commands[]; /* NULL ends it */
 #endif

@@ -3,10 +3,11 @@
 #include "base/log.h"
 #include "cli/command.h"
 
-static const struct command *const commands[] = {
-	&run_both, &components_list, &components_show, &plugins_list, &plugins_verify, &inspect, &new_plugin, &version,
+const struct command *const commands[] = {
+	&run_both, &components_list, &components_show, &plugins_list, &plugins_verify,
+	&inspect,  &new_plugin,	     &completion,      &version,      NULL,
 };
-#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]) - 1)
 
 static void print_usage(FILE *to)
 {

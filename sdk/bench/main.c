@@ -206,6 +206,8 @@ int main(int argc, char **argv)
 	struct call c;
 	int opened;
 
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return fputs(usage, stdout) < 0;
 	if (parse(argc, argv, &a) < 0) {
 		fputs(usage, stderr);
 		return 2;
