@@ -46,10 +46,18 @@ static davit_status run(struct subscription *b, struct davit_call *call, const s
 					 .key = b->topic,
 					 .read = 1, /* twice is as good as once */
 					 .once = once };
+	struct streams *s = b->streams;
 	struct redis_request *r;
 	const redisReply *reply;
-	davit_status status = redis_do(b->streams->client, call, &command, &r, &reply, why);
+	davit_status status;
 
+	/* At the end one wait for a server that is silent is enough. */
+	if (s->silent && (b->ended || s->paused)) {
+		snprintf(why, REDIS_WHY, "the server does not reply");
+		return DAVIT_UNAVAILABLE;
+	}
+	status = redis_do(s->client, call, &command, &r, &reply, why);
+	s->silent = status == DAVIT_DEADLINE_EXCEEDED;
 	if (status != DAVIT_OK)
 		return status;
 	status = streams_error(reply, why);

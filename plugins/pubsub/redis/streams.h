@@ -27,6 +27,7 @@ struct streams {
 	struct settings settings;
 	struct redis_client *client;
 	int paused;
+	int silent;		     /* the server did not reply to what was last acknowledged */
 	int64_t taken;		     /* of settings.concurrency: emitted and unsettled, of subscriptions one by one */
 	struct slot_waiter *waiters; /* for fewer of them, or for the end of a pause */
 	uint64_t users;		     /* operations under way */
