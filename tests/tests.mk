@@ -76,9 +76,10 @@ fault: all tests $(VENV)/.stamp
 	@BUILD=$(BUILD) FAULT_STRIDE=1 $(VENV)/bin/python -m pytest -q -rs tests/fault
 
 # DAPRD=path puts the same load on Dapr's sidecar as well.
-BENCH := $(addprefix $(BUILD)/tests/,bare_mhd bare_nghttp2 paced paced_h2 plugin_call)
+BENCH := $(addprefix $(BUILD)/tests/,bare_mhd bare_nghttp2 paced paced_h2 plugin_call bare_streams)
 $(BUILD)/tests/bare_mhd: BENCH_LIBS = $(shell $(PKG_CONFIG) --libs libmicrohttpd)
 $(BUILD)/tests/bare_nghttp2 $(BUILD)/tests/paced_h2: BENCH_LIBS = $(shell $(PKG_CONFIG) --libs libnghttp2)
+$(BUILD)/tests/bare_streams: BENCH_LIBS = $(shell $(PKG_CONFIG) --libs hiredis) -pthread
 $(BUILD)/tests/paced: BENCH_LIBS = $(shell $(PKG_CONFIG) --libs libcurl)
 $(BUILD)/tests/plugin_call: BENCH_LIBS = $(BUILD)/libkernel.a $(BUILD)/libproto.a $(KERNEL_LIBS)
 $(BUILD)/tests/plugin_call: $(BUILD)/libkernel.a $(BUILD)/libproto.a
