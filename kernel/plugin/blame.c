@@ -112,20 +112,27 @@ __attribute__((unused)) static void on_crash(int sig) /* a sanitizer's own handl
 	raise(sig); /* delivered when this returns: the core is of the place where it happened */
 }
 
+/* A sanitizer has its own way to tell. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
 void blame_start(void)
 {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
 	struct sigaction a = { .sa_handler = on_crash, .sa_flags = SA_ONSTACK };
 	void *frame[1];
 	Dl_info at;
 	size_t i;
 
+	if (SANITIZED)
+		return;
 	if (dladdr((const void *)(uintptr_t)on_crash, &at) != 0)
 		self_base = at.dli_fbase;
 	backtrace(frame, 1); /* loads what it needs now: then it is too late */
 	sigemptyset(&a.sa_mask);
 	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaction(signals[i], &a, NULL);
-#endif
 }
