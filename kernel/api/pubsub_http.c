@@ -16,6 +16,7 @@ static int begin(struct request *r, struct pubsub_request *request, struct pubsu
 	struct error e;
 
 	*request = (struct pubsub_request){ .topic = r->params[1],
+					    .http = 1,
 					    .tracer = &r->api->tracer,
 					    .trace = r->span ? &r->span->context : NULL,
 					    .span_name = r->path };

@@ -8,6 +8,7 @@
 #include "base/banned.h"
 #include "base/log.h"
 #include "loop/fiber.h"
+#include "policy/run.h"
 
 #define LOG_SCOPE "dapr.runtime.pubsub.streamer"
 #define LEAVE_MS 5000 /* after the client has gone only what is settled already is waited for */
@@ -90,17 +91,19 @@ static struct topic_answer ask(struct streaming *st, struct arena *a, const stru
 			       const response_type *message, struct topic_cancel *cancel)
 {
 	struct sent s = { .fiber = fiber_self(), .id = topic_text(a, e->is.id) };
-	int rc;
+	int rc, late = 0;
 
 	enlist(st, &s);
 	cancel->waiting = s.fiber;
 	rc = send_message(st, message, cancel);
-	while (rc == 0 && !s.answered && !is_over(st, cancel))
-		fiber_park();
+	while (rc == 0 && !s.answered && !is_over(st, cancel) && !late)
+		late = fiber_park_until(cancel->until_ns) < 0;
 	cancel->waiting = NULL;
 	unlist(&s);
 	if (s.answered)
 		return topic_status_answer(a, e, s.status);
+	if (late && !is_over(st, cancel))
+		return (struct topic_answer){ .verdict = TOPIC_RETRY, .why = policy_timed_out().message };
 	cancel->cancelled = 1; /* nobody has refused it: it comes again, and is no dead letter */
 	return (struct topic_answer){ .verdict = TOPIC_RETRY, .why = STR("stream closed") };
 }

@@ -20,6 +20,8 @@
 void topic_cancel(struct topic_cancel *c)
 {
 	c->cancelled = 1;
+	if (c->scope != NULL)
+		scope_cancel(c->scope);
 	if (c->waiting != NULL)
 		fiber_wake(c->waiting);
 	if (c->http != NULL)

@@ -5,11 +5,14 @@
 #define APP_TOPIC_SEND_H
 #include "app/app.h"
 #include "app/topic_bulk.h"
+#include "plugin/scope.h"
 #include "telemetry/trace.h"
 
 /* How the one who sends can be stopped: zero at first, its owner keeps it until the sending has returned. */
 struct topic_cancel {
 	int cancelled;
+	int64_t until_ns; /* steady clock; 0: none. Of who sends */
+	struct scope *scope;   /* of a policy, which may be waiting to try again; NULL: none */
 	struct fiber *waiting; /* of who sends by himself: woken */
 	struct http_call *http;
 	struct grpc_stream *grpc;

@@ -7,6 +7,8 @@
 #include "base/random.h"
 #include "blocks/cloudevent.h"
 #include "blocks/subscriber_inside.h"
+#include "mesh/call.h"
+#include "policy/run.h"
 
 #define LOG_SCOPE "dapr.runtime.processor.subscription"
 
@@ -136,6 +138,88 @@ static int gather(struct batch *b, struct topic_bulk *bulk, size_t *from)
 	return bulk->nentries > 0;
 }
 
+struct attempt {
+	struct batch *b;
+	struct topic_bulk *bulk;
+	struct topic_bulk_answer got;
+};
+
+static struct error try_once(void *attempt)
+{
+	struct attempt *t = attempt;
+	struct subscriber *s = t->b->s;
+	int64_t began = clock_ns();
+
+	t->got = s->o.sink->send_bulk(s->o.ctx, t->b->a, t->bulk, &s->bulk_cancel);
+	t->b->ns += clock_ns() - began;
+	if (t->got.why.n > 0 && !s->bulk_cancel.cancelled)
+		log_warn("bulk subscribe on topic " STR_FMT ": " STR_FMT, STR_ARG(t->bulk->topic), STR_ARG(t->got.why));
+	return ERROR_NONE;
+}
+
+static size_t count_failed(const struct topic_bulk *bulk)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < bulk->nentries; i++)
+		n += bulk->entries[i]->state == TOPIC_ENTRY_FAILED || bulk->entries[i]->state == TOPIC_ENTRY_OPEN;
+	return n;
+}
+
+/* What was taken does not go again. */
+static void keep_failed(struct topic_bulk *bulk)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < bulk->nentries; i++) {
+		struct topic_entry *e = bulk->entries[i];
+
+		if (e->state != TOPIC_ENTRY_FAILED && e->state != TOPIC_ENTRY_OPEN)
+			continue;
+		e->state = TOPIC_ENTRY_OPEN;
+		bulk->entries[kept++] = e;
+	}
+	bulk->nentries = kept;
+}
+
+static void fail_open(struct topic_bulk *bulk, struct str why)
+{
+	size_t i;
+
+	for (i = 0; i < bulk->nentries; i++)
+		if (bulk->entries[i]->state == TOPIC_ENTRY_OPEN)
+			fail(bulk->entries[i], why);
+}
+
+static void try_under(struct attempt *t, const struct policy *p)
+{
+	struct topic_cancel *cancel = &t->b->s->bulk_cancel;
+	struct scope *scope = arena_zalloc(t->b->a, sizeof(*scope));
+	enum policy_verdict v;
+	struct policy_run run;
+	struct error e;
+
+	scope->arena = t->b->a;
+	cancel->scope = scope;
+	policy_start(&run, p, scope);
+	do {
+		keep_failed(t->bulk);
+		if (!policy_enter(&run, &e)) {
+			fail_open(t->bulk, e.message);
+			break;
+		}
+		cancel->until_ns = run.until_ns;
+		e = mesh_guard(t->b->a, try_once, t);
+		if (error_is(&e))
+			fail_open(t->bulk, e.message);
+		v = count_failed(t->bulk) == 0 ? POLICY_WELL
+		    : cancel->cancelled	       ? POLICY_FAILED_FOR_GOOD
+					       : POLICY_FAILED;
+	} while (policy_again(&run, v, POLICY_NO_CODE));
+	cancel->until_ns = 0;
+	cancel->scope = NULL;
+}
+
 static void send_all(struct batch *b)
 {
 	struct str name = b->s->o.pubsub->name;
@@ -143,19 +227,16 @@ static void send_all(struct batch *b)
 	struct topic_bulk bulk = {
 		.topic = b->s->o.about->topic, .pubsub = name, .metadata = metadata, .nmetadata = 1
 	};
-	struct topic_bulk_answer got;
+	struct attempt t = { .b = b, .bulk = &bulk };
 	size_t from = 0;
-	int64_t began;
 
 	*metadata = (struct davit_pair){ davit_str("pubsubName"), { name.p, name.n } };
 	bulk.entries = arena_alloc(b->a, (b->n + 1) * sizeof(*bulk.entries));
 	while (gather(b, &bulk, &from)) {
-		began = clock_ns();
-		got = b->s->o.sink->send_bulk(b->s->o.ctx, b->a, &bulk, &b->s->bulk_cancel);
-		b->ns += clock_ns() - began;
-		if (got.why.n > 0 && !b->s->bulk_cancel.cancelled)
-			log_warn("bulk subscribe on topic " STR_FMT ": " STR_FMT, STR_ARG(bulk.topic),
-				 STR_ARG(got.why));
+		if (b->s->o.pubsub->in != NULL)
+			try_under(&t, b->s->o.pubsub->in);
+		else
+			try_once(&t);
 	}
 }
 

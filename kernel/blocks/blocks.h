@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "pluggable/pluggable.h"
 #include "plugin/instance.h"
+#include "policy/policies.h"
 #include "resources/configuration.h"
 #include "resources/load.h"
 #include "telemetry/metrics.h"
@@ -25,12 +26,14 @@ struct state_store {
 	uint32_t features; /* of the component's table and of this instance */
 	struct str prefix; /* put before each key, "||" included; "" none */
 	struct state_crypt *crypt; /* NULL: values are kept as they come */
+	const struct policy *policy; /* around each operation; NULL: none */
 };
 
 struct secret_store {
 	struct str name;
 	struct instance *instance;
 	const struct davit_secrets_ops *ops;
+	const struct policy *policy; /* NULL: none */
 };
 
 /* One component of a resource, opened or not: what the metadata API shows. */
@@ -49,6 +52,7 @@ struct blocks_options {
 	const struct configuration *configuration;
 	const struct resources *resources;
 	struct metrics *metrics;
+	struct policies *policies; /* NULL: none */
 	struct loop *const *loops;
 	int nloops;
 	enum tier min_tier;

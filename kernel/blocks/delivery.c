@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "blocks/subscriber_inside.h"
+#include "mesh/call.h"
+#include "policy/run.h"
 
 #define LOG_SCOPE "dapr.runtime.processor.subscription"
 #define BURY_NS (30 * INT64_C(1000000000)) /* a dead-letter topic's broker has this long */
@@ -81,23 +83,84 @@ static int dropped(struct handling *h, const struct topic_answer *got, int64_t n
 	return DAVIT_SETTLE_RETRY;
 }
 
+struct attempt {
+	struct handling *h;
+	struct topic_cancel *cancel;
+	struct topic_answer got;
+	int64_t ns; /* what the application took */
+};
+
+static struct error try_once(void *attempt)
+{
+	struct attempt *t = attempt;
+	struct handling *h = t->h;
+	int64_t began = clock_ns();
+
+	t->got = h->s->o.sink->send(h->s->o.ctx, h->a, &h->event, t->cancel);
+	t->ns = clock_ns() - began;
+	return ERROR_NONE;
+}
+
+static void told_to_retry(struct attempt *t)
+{
+	struct handling *h = t->h;
+
+	if (t->got.verdict != TOPIC_RETRY || t->cancel->cancelled)
+		return;
+	count(h, "retry", "", t->ns);
+	log_warn("encountered a retriable error while publishing a subscribed message to topic " STR_FMT
+		 ", err: " STR_FMT,
+		 STR_ARG(h->topic), STR_ARG(t->got.why));
+}
+
+static enum policy_verdict verdict_of(const struct attempt *t)
+{
+	if (t->got.verdict != TOPIC_RETRY)
+		return POLICY_WELL;
+	return t->cancel->cancelled ? POLICY_FAILED_FOR_GOOD : POLICY_FAILED;
+}
+
+/* What runs out of memory is a failure as others are: the breaker has to hear of it. */
+static void try_under(struct attempt *t, const struct policy *p)
+{
+	struct arena *a = t->h->a;
+	struct scope *scope = arena_zalloc(a, sizeof(*scope));
+	struct policy_run run;
+	struct error e;
+
+	scope->arena = a;
+	t->cancel->scope = scope;
+	policy_start(&run, p, scope);
+	do {
+		t->got = (struct topic_answer){ .verdict = TOPIC_RETRY };
+		if (!policy_enter(&run, &e)) {
+			t->got.why = e.message;
+			break;
+		}
+		t->cancel->until_ns = run.until_ns;
+		e = mesh_guard(a, try_once, t);
+		if (error_is(&e))
+			t->got.why = e.message;
+		told_to_retry(t);
+	} while (policy_again(&run, verdict_of(t), t->got.code ? t->got.code : POLICY_NO_CODE));
+	t->cancel->until_ns = 0;
+	t->cancel->scope = NULL;
+}
+
 static int send(struct handling *h, struct topic_cancel *cancel)
 {
-	int64_t began = clock_ns(), ns;
-	struct topic_answer got = h->s->o.sink->send(h->s->o.ctx, h->a, &h->event, cancel);
+	struct attempt t = { .h = h, .cancel = cancel };
 
-	ns = clock_ns() - began;
-	switch (got.verdict) {
-	case TOPIC_SUCCESS: count(h, "success", "", ns); return DAVIT_SETTLE_OK;
-	case TOPIC_DROP: return dropped(h, &got, ns);
-	default:
-		if (cancel->cancelled)
-			return DAVIT_SETTLE_RETRY;
-		count(h, "retry", "", ns);
-		log_warn("encountered a retriable error while publishing a subscribed message to topic " STR_FMT
-			 ", err: " STR_FMT,
-			 STR_ARG(h->topic), STR_ARG(got.why));
-		return give_up(h);
+	if (h->s->o.pubsub->in != NULL) {
+		try_under(&t, h->s->o.pubsub->in);
+	} else {
+		try_once(&t);
+		told_to_retry(&t);
+	}
+	switch (t.got.verdict) {
+	case TOPIC_SUCCESS: count(h, "success", "", t.ns); return DAVIT_SETTLE_OK;
+	case TOPIC_DROP: return dropped(h, &t.got, t.ns);
+	default: return cancel->cancelled ? DAVIT_SETTLE_RETRY : give_up(h);
 	}
 }
 

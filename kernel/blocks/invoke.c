@@ -213,6 +213,7 @@ void invoke_find_policy(struct invocation *i, struct str id, struct str method)
 
 struct error invoke_run(struct invocation *i, struct str id, struct mesh_request *q, invoke_judge *judge, void *arg)
 {
+	int64_t outer_ns = i->scope->deadline_ns;
 	enum policy_verdict v;
 	struct error e;
 	int code;
@@ -222,8 +223,10 @@ struct error invoke_run(struct invocation *i, struct str id, struct mesh_request
 		if (!policy_enter(&i->run, &e))
 			break;
 		code = POLICY_NO_CODE;
+		i->scope->deadline_ns = i->run.until_ns;
 		e = start(i, id, q);
 		v = judge(arg, &e, &code);
+		i->scope->deadline_ns = outer_ns;
 	} while (policy_again(&i->run, v, code));
 	return i->run.timed_out ? policy_timed_out() : e;
 }

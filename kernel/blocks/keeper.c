@@ -20,14 +20,14 @@ static struct topic_answer send_one(void *ctx, struct arena *a, const struct top
 {
 	struct subscribers *all = ((struct keeper *)ctx)->all;
 
-	return topic_send(all->app, all->o.tracer, a, e, 0, cancel);
+	return topic_send(all->app, all->o.tracer, a, e, cancel->until_ns, cancel);
 }
 
 static struct topic_bulk_answer send_bulk(void *ctx, struct arena *a, struct topic_bulk *b, struct topic_cancel *cancel)
 {
 	struct subscribers *all = ((struct keeper *)ctx)->all;
 
-	return topic_bulk_send(all->app, all->o.tracer, a, b, 0, cancel);
+	return topic_bulk_send(all->app, all->o.tracer, a, b, cancel->until_ns, cancel);
 }
 
 static void lost(void *ctx)

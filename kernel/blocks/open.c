@@ -129,6 +129,7 @@ static struct error add_state(struct blocks *b, struct opened *o, const struct d
 	store->instance = o->instance;
 	store->ops = o->type->ops;
 	store->features = store->ops->features | instance_features(o->instance);
+	store->policy = policies_component(b->o.policies, c->name, POLICY_STATE, 0);
 	if (state_key_prefix(b->arena, properties_get(props, n, "keyPrefix"), c->name, b->o.app_id, b->o.name_space,
 			     &store->prefix) < 0)
 		return init_failed(b, c, STR("failed to save lock keyprefix: the metadata field keyPrefix can't contain '||'"));
@@ -156,6 +157,7 @@ static struct error add_secrets(struct blocks *b, struct opened *o)
 	store->name = o->resource->name;
 	store->instance = o->instance;
 	store->ops = o->type->ops;
+	store->policy = policies_component(b->o.policies, store->name, POLICY_SECRETS, 0);
 	if (map_set(&b->secrets, store->name, store, NULL) < 0)
 		return init_failed(b, o->resource, STR("out of memory"));
 	return ERROR_NONE;

@@ -7,7 +7,8 @@
 #include "blocks/properties.h"
 #include "blocks/pubsub_error.h"
 #include "blocks/pubsub_inside.h"
-#include "plugin/call.h"
+#include "mesh/message.h"
+#include "policy/call.h"
 
 #define SECOND INT64_C(1000000000)
 
@@ -29,6 +30,8 @@ struct pubsub *pubsub_new(struct blocks *b, const struct opened *o, const struct
 	p->instance = o->instance;
 	p->ops = o->type->ops;
 	p->features = p->ops->features | instance_features(o->instance);
+	p->out = policies_component(b->o.policies, p->name, POLICY_PUBSUB, 0);
+	p->in = policies_component(b->o.policies, p->name, POLICY_PUBSUB, 1);
 	p->scope = pubsub_scope_read(b->arena, props, n, b->o.app_id);
 	p->topic_prefix = asks_for_namespace(o->resource) ? b->o.name_space : STR("");
 	return map_set(&b->pubsub, p->name, p, NULL) < 0 ? NULL : p;
@@ -109,19 +112,36 @@ struct str pubsub_why(const struct answer *got)
 	return got->message.n ? got->message : str_of(error_code_name(got->status));
 }
 
-struct answer pubsub_send_record(struct scope *s, const struct pubsub *p, const struct davit_publish *in)
+int pubsub_code(const struct answer *got, int http)
 {
+	if (got->error == NULL || got->error->code == ERROR_OK)
+		return POLICY_NO_CODE; /* as Dapr: only components of other processes have codes */
+	return http ? mesh_http_of_code(got->error->code) : got->error->code;
+}
+
+struct answer pubsub_send_record(struct scope *s, const struct pubsub *p, const struct davit_publish *in, int http)
+{
+	struct answer got = { .message = STR("") };
+	struct error refusal = ERROR_NONE;
+	struct policy_run run;
+
 	if (p->ops->publish == NULL)
 		return (struct answer){ .status = DAVIT_UNIMPLEMENTED,
 					.message = STR("this component does not publish") };
-	return call_instance(s, p->instance, (davit_op *)(void *)p->ops->publish, in);
+	policy_start(&run, p->out, s);
+	do {
+		if (!policy_enter(&run, &refusal))
+			break;
+		got = call_until(s, run.until_ns, p->instance, (davit_op *)(void *)p->ops->publish, in);
+	} while (policy_again(&run, got.status == DAVIT_OK ? POLICY_WELL : POLICY_FAILED, pubsub_code(&got, http)));
+	return policy_answer(&run, got, &refusal);
 }
 
 struct str pubsub_send(struct scope *s, struct pubsub *p, struct str topic, struct str data, struct str content_type,
 		       const struct davit_pair *metadata, size_t nmetadata)
 {
 	struct pubsub_event e = { .content_type = content_type, .metadata = metadata, .nmetadata = nmetadata };
-	struct answer got = pubsub_send_record(s, p, pubsub_record(s->arena, p, topic, data, &e));
+	struct answer got = pubsub_send_record(s, p, pubsub_record(s->arena, p, topic, data, &e), 0);
 
 	return got.status == DAVIT_OK ? STR("") : pubsub_why(&got);
 }
@@ -176,7 +196,7 @@ struct error pubsub_publish(struct blocks *b, struct scope *s, struct pubsub *p,
 		return pubsub_error_forbidden(s->arena, p->name, r->topic, b->o.app_id);
 	}
 	got = pubsub_send_record(s, p,
-				 pubsub_record(s->arena, p, pubsub_topic_out(s->arena, p, r->topic), data, &plain));
+				 pubsub_record(s->arena, p, pubsub_topic_out(s->arena, p, r->topic), data, &plain), r->http);
 	metrics_pubsub_published(b->o.metrics, p->name, r->topic, got.status == DAVIT_OK, clock_ns() - began);
 	return got.status == DAVIT_OK ? ERROR_NONE
 				      : pubsub_error_publish(s->arena, p->name, r->topic, pubsub_why(&got));

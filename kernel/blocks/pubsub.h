@@ -18,6 +18,7 @@ struct pubsub {
 	const struct davit_pubsub_ops *ops;
 	uint32_t features; /* of the component's table and of this instance */
 	struct pubsub_scope scope;
+	const struct policy *out, *in; /* around publishing, and around delivering; NULL: none */
 	struct str
 		topic_prefix; /* of the topics at the broker: the namespace where the metadata asks for it; "" none */
 };
@@ -45,6 +46,7 @@ struct pubsub_request {
 	const struct tracer *tracer;
 	const struct trace_context *trace; /* the request's; NULL: none */
 	struct str span_name;		   /* of each entry's span */
+	int http; /* it came by HTTP: a policy's matching looks at HTTP's codes */
 };
 
 /* Of the component whose resource has these properties; NULL: no memory. */

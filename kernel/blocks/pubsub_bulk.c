@@ -5,6 +5,7 @@
 #include "blocks/pubsub_error.h"
 #include "blocks/pubsub_inside.h"
 #include "loop/fiber.h"
+#include "policy/call.h"
 
 #define PARALLEL 100
 
@@ -35,8 +36,9 @@ struct error pubsub_check_id(const struct blocks *b, struct arena *a, struct map
 struct sending {
 	struct scope *s;
 	struct pubsub *p;
-	const struct davit_publish *const *in;
+	const struct davit_publish **in; /* of which a further try leaves out what has arrived */
 	size_t n, next;
+	int http;
 	struct pubsub_failed *failed;
 	size_t nfailed;
 	struct str first; /* why the first to fail failed */
@@ -57,7 +59,7 @@ static void send_rest(void *arg)
 
 	while (x->next < x->n) {
 		size_t i = x->next++;
-		struct answer got = pubsub_send_record(x->s, x->p, x->in[i]);
+		struct answer got = pubsub_send_record(x->s, x->p, x->in[i], x->http);
 
 		if (got.status != DAVIT_OK)
 			fail(x, i, pubsub_why(&got));
@@ -85,31 +87,72 @@ static struct str named_error(const struct davit_publish_result *r)
 	return r->error.n ? (struct str){ r->error.p, r->error.n } : str_of(error_code_name(r->status));
 }
 
-static void send_in_bulk(struct sending *x, struct str topic, const struct pubsub_request *r)
+static void take_failures(struct sending *x, const struct answer *got)
 {
-	struct davit_publish_bulk *in = arena_alloc(x->s->arena, sizeof(*in));
-	struct answer got;
 	struct record *record;
 	size_t i;
 
-	*in = (struct davit_publish_bulk)DAVIT_INIT(davit_publish_bulk, .topic = { topic.p, topic.n }, .entries = x->in,
-						    .nentries = x->n, .metadata = r->metadata,
-						    .nmetadata = r->nmetadata);
-	got = call_instance(x->s, x->p->instance, (davit_op *)(void *)x->p->ops->bulk_publish, in);
-	for (record = got.records; record != NULL && x->nfailed < x->n; record = record->next) {
+	x->nfailed = 0;
+	x->first = STR_NONE;
+	for (record = got->records; record != NULL && x->nfailed < x->n; record = record->next) {
 		const struct davit_publish_result *one = record->data;
 
 		if (record->kind == davit_publish_result_kind && one->status != DAVIT_OK)
 			x->failed[x->nfailed++] = (struct pubsub_failed){ { one->entry_id.p, one->entry_id.n },
 									  named_error(one) };
 	}
-	if (got.status != DAVIT_OK)
-		x->first = pubsub_why(&got);
+	if (got->status != DAVIT_OK)
+		x->first = pubsub_why(got);
 	else if (x->nfailed > 0)
 		x->first = x->failed[0].error;
-	if (got.status != DAVIT_OK && x->nfailed == 0) /* it did not say which: all of them */
+	if (got->status != DAVIT_OK && x->nfailed == 0) /* it did not say which: all of them */
 		for (i = 0; i < x->n; i++)
 			fail(x, i, x->first);
+}
+
+/* What has arrived does not go again. */
+static void keep_failed(struct sending *x)
+{
+	size_t i, k, kept = 0;
+
+	for (i = 0; i < x->n; i++)
+		for (k = 0; k < x->nfailed; k++)
+			if (x->in[i]->entry_id.n == x->failed[k].entry_id.n &&
+			    memcmp(x->in[i]->entry_id.p, x->failed[k].entry_id.p, x->failed[k].entry_id.n) == 0) {
+				x->in[kept++] = x->in[i];
+				break;
+			}
+	x->n = kept;
+}
+
+static void send_in_bulk(struct sending *x, struct str topic, const struct pubsub_request *r)
+{
+	struct davit_publish_bulk *in = arena_alloc(x->s->arena, sizeof(*in));
+	struct answer got = { .message = STR("") };
+	struct error refusal = ERROR_NONE;
+	struct policy_run run;
+	int well;
+
+	policy_start(&run, x->p->out, x->s);
+	do {
+		if (!policy_enter(&run, &refusal))
+			break;
+		if (run.p != NULL && run.tries > 1) {
+			keep_failed(x);
+			in = arena_alloc(x->s->arena, sizeof(*in)); /* who left the last may read it yet */
+		}
+		*in = (struct davit_publish_bulk)DAVIT_INIT(davit_publish_bulk, .topic = { topic.p, topic.n },
+							    .entries = x->in, .nentries = x->n, .metadata = r->metadata,
+							    .nmetadata = r->nmetadata);
+		got = call_until(x->s, run.until_ns, x->p->instance, (davit_op *)(void *)x->p->ops->bulk_publish, in);
+		take_failures(x, &got);
+		well = got.status == DAVIT_OK && x->nfailed == 0;
+	} while (policy_again(&run, well ? POLICY_WELL : POLICY_FAILED, pubsub_code(&got, x->http)));
+	if (run.timed_out || error_is(&refusal)) {
+		got = policy_answer(&run, got, &refusal);
+		got.records = NULL;
+		take_failures(x, &got);
+	}
 }
 
 /* A span for each entry, as each has a trace of its own; ended by end_spans. */
@@ -169,7 +212,7 @@ struct error pubsub_publish_bulk(struct blocks *b, struct scope *s, struct pubsu
 {
 	const struct davit_publish **in = arena_alloc(s->arena, sizeof(*in) * (n + 1));
 	struct trace_span **spans = arena_zalloc(s->arena, sizeof(*spans) * (n + 1));
-	struct sending x = { .s = s, .p = p, .in = in, .n = n };
+	struct sending x = { .s = s, .p = p, .in = in, .n = n, .http = r->http };
 	struct str topic = pubsub_topic_out(s->arena, p, r->topic);
 	struct error e;
 

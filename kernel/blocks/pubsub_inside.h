@@ -8,7 +8,10 @@
 /* data in place of the event's; topic as the broker names it. */
 const struct davit_publish *pubsub_record(struct arena *a, const struct pubsub *p, struct str topic, struct str data,
 					  const struct pubsub_event *e);
-struct answer pubsub_send_record(struct scope *s, const struct pubsub *p, const struct davit_publish *in);
+/* http: see struct pubsub_request. */
+struct answer pubsub_send_record(struct scope *s, const struct pubsub *p, const struct davit_publish *in, int http);
+/* Of a broker's failure, for a policy to look at. */
+int pubsub_code(const struct answer *got, int http);
 struct str pubsub_why(const struct answer *got); /* of a failed answer, never "" */
 struct error pubsub_envelope(const struct blocks *b, struct arena *a, const struct pubsub *p,
 			     const struct pubsub_request *r, const struct pubsub_event *event,

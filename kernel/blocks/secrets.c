@@ -4,7 +4,7 @@
 #include "base/banned.h"
 #include "base/clock.h"
 #include "blocks/state_error.h"
-#include "plugin/call.h"
+#include "policy/call.h"
 
 static struct error failure(struct arena *a, int code, int http, const char *tag, struct str message)
 {
@@ -40,7 +40,7 @@ static struct answer ask(struct scope *s, struct secret_store *store, int all, s
 	if (all && store->ops->bulk_get == NULL)
 		return (struct answer){ .status = DAVIT_UNIMPLEMENTED,
 					.message = STR("this secret store cannot list its secrets") };
-	return call_instance(s, store->instance, (davit_op *)(void *)(all ? store->ops->bulk_get : store->ops->get), in);
+	return policy_call(s, store->policy, store->instance, (davit_op *)(void *)(all ? store->ops->bulk_get : store->ops->get), in);
 }
 
 static struct str as_str(struct davit_str s)

@@ -7,7 +7,7 @@
 #include "blocks/state_error.h"
 #include "blocks/state_key.h"
 #include "blocks/state_request.h"
-#include "plugin/call.h"
+#include "policy/call.h"
 
 #define OP(f) ((davit_op *)(void *)(f))
 
@@ -59,7 +59,7 @@ struct error state_get(struct blocks *b, struct scope *s, struct state_store *st
 	e = state_request_key(s->arena, store, &item, "ERR_STATE_GET", &in);
 	if (error_is(&e))
 		return is_own(&e, "ERR_STATE_GET") ? get_failed(s, NULL, key, store->name, e.message) : e;
-	got = call_instance(s, store->instance, OP(store->ops->get), in);
+	got = policy_call(s, store->policy, store->instance, OP(store->ops->get), in);
 	count(b, store, STR("get"), got.status == DAVIT_OK, began);
 	if (got.status != DAVIT_OK)
 		return get_failed(s, &got, key, store->name, state_error_text(s->arena, &got));
@@ -113,10 +113,10 @@ static struct answer set_all(struct scope *s, struct state_store *store, const s
 
 	if (n > 1 && store->ops->bulk_set != NULL) {
 		*in = (struct davit_state_bulk)DAVIT_INIT(davit_state_bulk, .sets = sets, .n = n);
-		return call_instance(s, store->instance, OP(store->ops->bulk_set), in);
+		return policy_call(s, store->policy, store->instance, OP(store->ops->bulk_set), in);
 	}
 	for (i = 0; i < n; i++) {
-		got = call_instance(s, store->instance, OP(store->ops->set), sets[i]);
+		got = policy_call(s, store->policy, store->instance, OP(store->ops->set), sets[i]);
 		if (got.status != DAVIT_OK && (worst.status == DAVIT_OK || (worst.reason && !got.reason)))
 			worst = got;
 	}
@@ -158,7 +158,7 @@ struct error state_delete(struct blocks *b, struct scope *s, struct state_store 
 	e = state_request_key(s->arena, store, item, "ERR_STATE_DELETE", &in);
 	if (error_is(&e))
 		return is_own(&e, "ERR_STATE_DELETE") ? delete_failed(s, NULL, item->key, e.message) : e;
-	got = call_instance(s, store->instance, OP(store->ops->del), in);
+	got = policy_call(s, store->policy, store->instance, OP(store->ops->del), in);
 	count(b, store, STR("delete"), got.status == DAVIT_OK, began);
 	if (got.status == DAVIT_OK)
 		return ERROR_NONE;
@@ -174,10 +174,10 @@ static struct answer delete_all(struct scope *s, struct state_store *store, cons
 
 	if (n > 1 && store->ops->bulk_del != NULL) {
 		*in = (struct davit_state_bulk)DAVIT_INIT(davit_state_bulk, .keys = keys, .n = n);
-		return call_instance(s, store->instance, OP(store->ops->bulk_del), in);
+		return policy_call(s, store->policy, store->instance, OP(store->ops->bulk_del), in);
 	}
 	for (i = 0; i < n; i++) {
-		got = call_instance(s, store->instance, OP(store->ops->del), keys[i]);
+		got = policy_call(s, store->policy, store->instance, OP(store->ops->del), keys[i]);
 		if (got.status != DAVIT_OK && (worst.status == DAVIT_OK || (worst.reason && !got.reason)))
 			worst = got;
 	}
@@ -260,7 +260,7 @@ struct error state_transact(struct blocks *b, struct scope *s, struct state_stor
 		return state_error_too_many(s->arena, store->name, n, store->ops->max_ops);
 	*in = (struct davit_state_multi)DAVIT_INIT(davit_state_multi, .ops = ops, .nops = n, .metadata = metadata,
 						   .nmetadata = nmetadata);
-	got = call_instance(s, store->instance, OP(store->ops->multi), in);
+	got = policy_call(s, store->policy, store->instance, OP(store->ops->multi), in);
 	if (got.reason != NULL && strcmp(got.reason, "TOO_MANY_OPS") == 0)
 		return state_error_too_many(s->arena, store->name, n, most_ops(&got));
 	count(b, store, STR("transaction"), got.status == DAVIT_OK, began);
@@ -331,7 +331,7 @@ struct error state_query(struct blocks *b, struct scope *s, struct state_store *
 						STR("failed to parse JSON query body: it is not well-formed JSON"));
 	*in = (struct davit_state_query)DAVIT_INIT(davit_state_query, .query = { query.p, query.n }, .metadata = metadata,
 						   .nmetadata = nmetadata);
-	got = call_instance(s, store->instance, OP(store->ops->query), in);
+	got = policy_call(s, store->policy, store->instance, OP(store->ops->query), in);
 	count(b, store, STR("query"), got.status == DAVIT_OK, began);
 	if (got.status != DAVIT_OK)
 		return query_failed(s, store, &got);

@@ -7,7 +7,7 @@
 #include "blocks/state_error.h"
 #include "blocks/state_request.h"
 #include "loop/fiber.h"
-#include "plugin/call.h"
+#include "policy/call.h"
 
 #define PARALLEL 10 /* reads at once when the client does not say, and at most 100 */
 #define PARALLEL_MOST 100
@@ -55,7 +55,7 @@ static void take_answer(struct reading *r, size_t i, const struct answer *got)
 /* Running out of memory here must not jump to the stack of the fiber that began the call: this may be another one. */
 static void read_one(struct reading *r, size_t i)
 {
-	struct answer got = call_instance(r->s, r->store->instance, (davit_op *)(void *)r->store->ops->get, r->keys[i]);
+	struct answer got = policy_call(r->s, r->store->policy, r->store->instance, (davit_op *)(void *)r->store->ops->get, r->keys[i]);
 	jmp_buf here, *before = arena_on_oom(r->s->arena, &here);
 
 	if (setjmp(here) == 0)
@@ -99,7 +99,7 @@ static struct answer read_in_bulk(struct reading *r, int64_t parallelism)
 
 	*in = (struct davit_state_bulk)DAVIT_INIT(davit_state_bulk, .keys = r->keys, .n = r->n,
 						  .parallelism = parallelism > 0 ? (uint64_t)parallelism : 0);
-	got = call_instance(r->s, r->store->instance, (davit_op *)(void *)r->store->ops->bulk_get, in);
+	got = policy_call(r->s, r->store->policy, r->store->instance, (davit_op *)(void *)r->store->ops->bulk_get, in);
 	for (record = got.records; record != NULL && got.status == DAVIT_OK; record = record->next) {
 		const struct davit_state_item *item = record->data;
 

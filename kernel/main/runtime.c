@@ -275,6 +275,7 @@ static void open_components(void *arg)
 		.configuration = r->configuration,
 		.resources = r->resources,
 		.metrics = r->metrics,
+		.policies = r->policies,
 		.loops = r->loops,
 		.nloops = r->nloops,
 		.env_keys = getenv("DAPR_ENV_KEYS"),

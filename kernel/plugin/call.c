@@ -241,11 +241,12 @@ static void cancel(struct call *c)
 void scope_cancel(void *arg)
 {
 	struct scope *s = arg;
+	struct scope_sleeper *sleeper;
 	struct call *c;
 
 	s->cancelled = 1;
-	if (s->sleeper != NULL)
-		fiber_wake(s->sleeper);
+	for (sleeper = s->sleepers; sleeper != NULL; sleeper = sleeper->next)
+		fiber_wake(sleeper->fiber);
 	for (c = s->calls; c != NULL; c = c->next) {
 		cancel(c);
 		if (c->waiter != NULL)
@@ -272,7 +273,7 @@ static void run_on_worker(struct lane_job *j)
 	arena_unref(held);
 }
 
-static struct call *call_new(struct scope *s, struct instance *i, davit_op *op, const void *in)
+static struct call *call_new(struct scope *s, int64_t deadline_ns, struct instance *i, davit_op *op, const void *in)
 {
 	struct arena *a = arena_new();
 	struct call *c = a ? arena_try(a, sizeof(*c)) : NULL;
@@ -290,7 +291,7 @@ static struct call *call_new(struct scope *s, struct instance *i, davit_op *op, 
 	c->waiter = fiber_self();
 	c->op = op;
 	c->in = in;
-	c->deadline_ns = s->deadline_ns;
+	c->deadline_ns = deadline_ns;
 	c->message = STR("");
 	c->records_end = &c->records;
 	c->job.run = run_on_worker;
@@ -359,14 +360,14 @@ static struct answer refused(struct call *c, davit_status status, struct str mes
 	return (struct answer){ .status = status, .message = message };
 }
 
-struct answer call_instance(struct scope *s, struct instance *i, davit_op *op, const void *in)
+struct answer call_until(struct scope *s, int64_t deadline_ns, struct instance *i, davit_op *op, const void *in)
 {
 	struct call *c;
 	davit_status status;
 
 	if (s->cancelled)
 		return (struct answer){ .status = DAVIT_CANCELLED, .message = STR("the client has gone") };
-	c = call_new(s, i, op, in);
+	c = call_new(s, deadline_ns, i, op, in);
 	if (c == NULL)
 		return (struct answer){ .status = DAVIT_EXHAUSTED, .message = STR("out of memory") };
 	if (instance_lane(i) == LANE_WORKER) {
@@ -380,4 +381,9 @@ struct answer call_instance(struct scope *s, struct instance *i, davit_op *op, c
 			call_done(&c->head, status);
 	}
 	return wait_for(s, c);
+}
+
+struct answer call_instance(struct scope *s, struct instance *i, davit_op *op, const void *in)
+{
+	return call_until(s, s->deadline_ns, i, op, in);
 }

@@ -30,6 +30,8 @@ struct answer {
 
 /* From a fiber. `in` and all it points to must live in the scope's arena (or longer than the call). */
 struct answer call_instance(struct scope *s, struct instance *i, davit_op *op, const void *in);
+/* The same with a deadline of its own, on the steady clock; 0: none. */
+struct answer call_until(struct scope *s, int64_t deadline_ns, struct instance *i, davit_op *op, const void *in);
 
 int64_t call_late(void); /* answers that came after nobody waited, in the process so far */
 #endif

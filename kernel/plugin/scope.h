@@ -15,7 +15,13 @@ struct scope {
 	int64_t deadline_ns; /* steady clock; 0: none */
 	int cancelled;
 	struct call *calls; /* under way */
-	struct fiber *sleeper; /* waits for no call, and is woken when all is cancelled; NULL: nobody */
+	struct scope_sleeper *sleepers;
+};
+
+/* Who waits for no call, and is to be woken when all is cancelled; owned by him, in the list while he waits. */
+struct scope_sleeper {
+	struct scope_sleeper *next, **link;
+	struct fiber *fiber;
 };
 
 void scope_cancel(void *scope); /* own loop: its calls are told, the ones that come later fail at once */

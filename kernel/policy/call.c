@@ -34,7 +34,7 @@ struct answer policy_call(struct scope *s, const struct policy *p, struct instan
 	do {
 		if (!policy_enter(&run, &refusal))
 			break;
-		got = call_instance(s, i, op, in);
+		got = call_until(s, run.until_ns, i, op, in);
 	} while (policy_again(&run, policy_verdict_of(&got), POLICY_NO_CODE));
 	return policy_answer(&run, got, &refusal);
 }

@@ -20,7 +20,7 @@ void policy_start_at(struct policy_run *run)
 	const struct policy *p = run->p;
 	int64_t now = clock_ns();
 
-	run->outer_ns = run->s->deadline_ns;
+	run->outer_ns = run->until_ns;
 	run->retry = (struct retry_state){ .began_ns = now };
 	run->tries = run->inside = run->timeout_told = 0;
 	run->refused = ERROR_NONE;
@@ -75,7 +75,7 @@ int policy_enter_at(struct policy_run *run, struct error *ret_error)
 	}
 	run->inside = 1;
 	if (p->timeout_ns > 0 && (run->outer_ns == 0 || now + p->timeout_ns < run->outer_ns))
-		run->s->deadline_ns = now + p->timeout_ns;
+		run->until_ns = now + p->timeout_ns;
 	return 1;
 }
 
@@ -101,6 +101,22 @@ static void tell_wait(struct policy_run *run, int64_t ns)
 	log_warn("Error processing operation " STR_FMT ". Retrying in %s…", STR_ARG(run->p->name), text);
 }
 
+static void sleep_until(struct policy_run *run, int64_t until_ns)
+{
+	struct scope *s = run->s;
+	struct scope_sleeper *me = &run->sleeper;
+
+	*me = (struct scope_sleeper){ .next = s->sleepers, .link = &s->sleepers, .fiber = fiber_self() };
+	if (me->next != NULL)
+		me->next->link = &me->next;
+	s->sleepers = me;
+	while (!s->cancelled && clock_ns() < until_ns)
+		fiber_park_until(until_ns);
+	*me->link = me->next;
+	if (me->next != NULL)
+		me->next->link = me->link;
+}
+
 /* Until then, or until the caller has gone or his time is up: the next enter() says so. */
 static void wait_for_next(struct policy_run *run, int64_t ns)
 {
@@ -110,10 +126,7 @@ static void wait_for_next(struct policy_run *run, int64_t ns)
 
 	if (short_of)
 		until = run->outer_ns;
-	s->sleeper = fiber_self();
-	while (!s->cancelled && clock_ns() < until)
-		fiber_park_until(until);
-	s->sleeper = NULL;
+	sleep_until(run, until);
 	if (s->cancelled)
 		run->refused = (struct error){ .code = ERROR_CANCELLED, .message = STR("context canceled") };
 	else if (short_of)
@@ -124,12 +137,12 @@ int policy_again_at(struct policy_run *run, enum policy_verdict v, int code)
 {
 	const struct policy *p = run->p;
 	int64_t now = clock_ns(), ns;
-	int late = v != POLICY_WELL && run->s->deadline_ns != run->outer_ns && now >= run->s->deadline_ns;
+	int late = v != POLICY_WELL && run->until_ns != run->outer_ns && now >= run->until_ns;
 
 	if (!run->inside)
 		return 0;
 	run->inside = 0;
-	run->s->deadline_ns = run->outer_ns;
+	run->until_ns = run->outer_ns;
 	if (late)
 		note_timeout(run);
 	if (p->breaker != NULL) {

@@ -9,7 +9,7 @@
  *	do {
  *		if (!policy_enter(&run, &e))	// a breaker refuses
  *			break;
- *		e = operation(…);		// until scope->deadline_ns at most
+ *		e = operation(…);		// until run.until_ns at most
  *	} while (policy_again(&run, error_is(&e) ? POLICY_FAILED : POLICY_WELL, POLICY_NO_CODE));
  *	if (run.timed_out)
  *		e = policy_timed_out();
@@ -35,13 +35,15 @@ enum policy_verdict {
 struct policy_run {
 	const struct policy *p; /* NULL: one try, and nothing more */
 	struct scope *s;
-	int64_t outer_ns; /* the scope's own deadline */
+	int64_t outer_ns; /* the scope's deadline as it began */
+	int64_t until_ns; /* of this try; 0: none. Without a policy the scope's */
 	uint64_t ticket;
 	struct retry_state retry;
 	int tries;
 	int timed_out; /* the last try ran out of the policy's time */
 	int inside, timeout_told;
 	enum breaker_state seen;
+	struct scope_sleeper sleeper;
 	struct error refused; /* the last try was not made, and why; or the caller went while it waited for the next */
 };
 
@@ -54,6 +56,7 @@ static inline void policy_start(struct policy_run *run, const struct policy *p, 
 {
 	run->p = p;
 	run->timed_out = 0;
+	run->until_ns = s->deadline_ns;
 	if (p == NULL)
 		return;
 	run->s = s;
