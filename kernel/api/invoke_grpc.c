@@ -230,30 +230,73 @@ static struct error proxy_to_app(struct grpc_call *c, struct app *app, struct me
 	return mesh_proxy(c, p);
 }
 
-static struct error proxy_to_peer(struct grpc_call *c, struct invoker *v, struct str app_id, struct str space,
-				  struct mesh_proxy *p)
+/* A call that is passed on to another sidecar, and what its tries share. */
+struct passing {
+	struct grpc_call *c;
+	struct invoker *v;
+	struct str app_id, space;
+	struct mesh_proxy *p;
+	struct mesh_repeat *again; /* NULL: there is one try */
+	int streaming;		   /* the client says so: only its beginning may be tried again */
+};
+
+static struct error pass_on(struct passing *g)
 {
-	struct http_field *marks = arena_alloc(c->arena, 2 * sizeof(*marks));
+	struct invoker *v = g->v;
 	int64_t began = clock_ns();
-	struct str address, stream = grpc_metadata(c, STR("dapr-stream"));
+	struct str address;
 	struct error e;
 
-	e = names_resolve(v->names, &skin_of(c)->scope, app_id, space, &address);
+	e = names_resolve(v->names, &skin_of(g->c)->scope, g->app_id, g->space, &address);
 	if (error_is(&e))
 		return e;
-	p->to = peers_take(v->peers, address, &e);
-	if (p->to == NULL)
+	g->p->to = peers_take(v->peers, address, &e);
+	if (g->p->to == NULL)
 		return e;
-	marks[0] = (struct http_field){ STR("dapr-caller-app-id"), v->app_id };
-	marks[1] = (struct http_field){ STR("dapr-callee-app-id"), app_id };
-	p->leave_out = to_peer;
-	p->add = marks;
-	p->nadd = 2;
-	metrics_invoke_sent(v->metrics, app_id, str_truthy(stream));
-	e = mesh_proxy(c, p);
+	metrics_invoke_sent(v->metrics, g->app_id, g->streaming);
+	e = g->again != NULL ? mesh_repeat_try(g->again, g->p) : mesh_proxy(g->c, g->p);
 	peers_give(v->peers, address);
-	if (!str_truthy(stream))
-		metrics_invoke_done(v->metrics, app_id, 0, e.code, clock_ns() - began);
+	if (!g->streaming)
+		metrics_invoke_done(v->metrics, g->app_id, 0, e.code, clock_ns() - began);
+	return e;
+}
+
+static enum policy_verdict verdict_of(const struct passing *g, const struct error *e)
+{
+	int over = g->c->began || g->p->took || (g->again != NULL && mesh_repeat_over(g->again));
+
+	if (!error_is(e) || (g->streaming && (over || e->code != ERROR_UNAVAILABLE)))
+		return POLICY_WELL; /* how a stream ends is its own matter */
+	return over ? POLICY_FAILED_FOR_GOOD : POLICY_FAILED;
+}
+
+static struct error proxy_to_peer(struct grpc_call *c, struct invoker *v, struct str id, struct passing *g)
+{
+	struct http_field *marks = arena_alloc(c->arena, 2 * sizeof(*marks));
+	const struct policy *policy = policies_app(v->policies, c->arena, id, c->path);
+	struct policy_run run;
+	struct error e;
+
+	marks[0] = (struct http_field){ STR("dapr-caller-app-id"), v->app_id };
+	marks[1] = (struct http_field){ STR("dapr-callee-app-id"), g->app_id };
+	g->p->leave_out = to_peer;
+	g->p->add = marks;
+	g->p->nadd = 2;
+	g->p->scope = &skin_of(c)->scope;
+	g->streaming = str_truthy(grpc_metadata(c, STR("dapr-stream")));
+	if (policy_has_retries(policy) && !g->streaming)
+		g->again = mesh_repeat_new(c);
+	policy_start(&run, policy, g->p->scope);
+	do {
+		if (!policy_enter(&run, &e))
+			break;
+		g->p->deadline_ns = g->streaming ? 0 : run.until_ns;
+		e = pass_on(g);
+	} while (policy_again(&run, verdict_of(g, &e), e.code));
+	if (run.timed_out && !g->streaming)
+		e = policy_timed_out();
+	if (g->again != NULL)
+		mesh_repeat_end(g->again, &e);
 	return e;
 }
 
@@ -264,6 +307,7 @@ struct error invoke_grpc_proxy(void *ctx, struct grpc_call *c)
 	struct invoker *v = api->invoker;
 	struct str id = grpc_metadata(c, STR("dapr-callee-app-id")), app_id, space, why;
 	struct mesh_proxy p = { .to = NULL };
+	struct passing g;
 
 	if (id.n == 0)
 		id = grpc_metadata(c, STR("dapr-app-id"));
@@ -278,7 +322,8 @@ struct error invoke_grpc_proxy(void *ctx, struct grpc_call *c)
 	}
 	if (str_eq(app_id, v->app_id))
 		return proxy_to_app(c, atomic_load_explicit(&v->app, memory_order_acquire), &p);
-	return proxy_to_peer(c, v, app_id, space, &p);
+	g = (struct passing){ .c = c, .v = v, .app_id = app_id, .space = space, .p = &p };
+	return proxy_to_peer(c, v, id, &g);
 }
 
 /* ---- Between sidecars ---- */

@@ -130,6 +130,15 @@ static void read_features(struct arena *a, const struct configuration *c, struct
 	m->features = list;
 }
 
+static void read_resiliencies(struct arena *a, const struct policies *p, struct metadata *m)
+{
+	struct str *list = arena_alloc(a, sizeof(*list) * (policies_count(p) + 1));
+
+	for (; m->nresiliencies < policies_count(p); m->nresiliencies++)
+		list[m->nresiliencies] = policies_name(p, m->nresiliencies);
+	m->resiliencies = list;
+}
+
 void metadata_read(struct api *api, struct arena *a, struct metadata *ret)
 {
 	const struct blocks *b = atomic_load_explicit(&api->blocks, memory_order_acquire);
@@ -149,6 +158,7 @@ void metadata_read(struct api *api, struct arena *a, struct metadata *ret)
 	m.subscriptions = subscribers_list(api->subscribers, a, &m.nsubscriptions);
 	m.endpoints = api->invoker ? outside_known(api->invoker->outside) : NULL;
 	read_features(a, api->configuration, &m);
+	read_resiliencies(a, api->invoker->policies, &m);
 	*ret = m;
 }
 

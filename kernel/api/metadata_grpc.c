@@ -150,6 +150,20 @@ static void write_app(struct arena *a, const struct api *api, reply_type *out)
 	p->health = h;
 }
 
+static void write_resiliencies(struct arena *a, const struct metadata *m, reply_type *out)
+{
+	Dapr__Proto__Runtime__V1__MetadataResiliency *list = arena_alloc(a, sizeof(*list) * (m->nresiliencies + 1));
+	size_t i;
+
+	out->resiliencies = arena_alloc(a, sizeof(*out->resiliencies) * (m->nresiliencies + 1));
+	out->n_resiliencies = m->nresiliencies;
+	for (i = 0; i < m->nresiliencies; i++) {
+		dapr__proto__runtime__v1__metadata_resiliency__init(&list[i]);
+		list[i].name = text(a, m->resiliencies[i]);
+		out->resiliencies[i] = &list[i];
+	}
+}
+
 struct error metadata_grpc_get(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply)
 {
 	Dapr__Proto__Runtime__V1__ActorRuntime *actors = arena_alloc(c->arena, sizeof(*actors));
@@ -168,6 +182,7 @@ struct error metadata_grpc_get(struct grpc_call *c, const void *request, const P
 	write_subscriptions(c->arena, &m, out);
 	write_endpoints(c->arena, m.endpoints, out);
 	write_app(c->arena, api, out);
+	write_resiliencies(c->arena, &m, out);
 	out->enabled_features = arena_alloc(c->arena, sizeof(char *) * (m.nfeatures + 1));
 	out->n_enabled_features = m.nfeatures;
 	for (i = 0; i < m.nfeatures; i++)

@@ -75,6 +75,19 @@ static void put_extended(struct buf *b, const struct metadata *m)
 	buf_addc(b, '}');
 }
 
+static void put_resiliencies(struct buf *b, const struct metadata *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->nresiliencies; i++) {
+		buf_adds(b, i ? STR(",{\"name\":") : STR(",\"resiliencies\":[{\"name\":"));
+		jstream_put_html(b, m->resiliencies[i]);
+		buf_addc(b, '}');
+	}
+	if (m->nresiliencies > 0)
+		buf_addc(b, ']');
+}
+
 static void put_rules(struct buf *b, const struct subscription *s)
 {
 	size_t i;
@@ -173,7 +186,9 @@ void metadata_http_get(struct request *r)
 	put_app(&b, r->api);
 	/* Until the actor runtime is there it is what Dapr's is without a placement service. */
 	buf_lit(&b, ",\"actorRuntime\":{\"runtimeStatus\":\"DISABLED\",\"hostReady\":false,"
-		    "\"placement\":\"placement: disconnected\"}}\n");
+		    "\"placement\":\"placement: disconnected\"}");
+	put_resiliencies(&b, &m);
+	buf_lit(&b, "}\n");
 	request_json(r, 200, buf_str(&b));
 }
 

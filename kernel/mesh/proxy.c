@@ -117,13 +117,23 @@ static struct error receive(struct proxying *v)
 
 static void cancel(void *arg)
 {
-	grpc_stream_cancel(((struct proxying *)arg)->s);
+	struct proxying *v = arg;
+
+	if (v->p->scope != NULL)
+		scope_cancel(v->p->scope);
+	if (v->s != NULL)
+		grpc_stream_cancel(v->s);
+}
+
+static int64_t deadline_of(const struct proxying *v)
+{
+	return v->p->deadline_ns ? v->p->deadline_ns : v->c->deadline_ns;
 }
 
 static struct error run(void *arg)
 {
 	struct proxying *v = arg;
-	struct grpc_request q = { .path = v->c->path, .deadline_ns = v->c->deadline_ns };
+	struct grpc_request q = { .path = v->c->path, .deadline_ns = deadline_of(v) };
 	struct error e;
 
 	add_metadata(v, &q);
@@ -161,4 +171,163 @@ struct error mesh_proxy(struct grpc_call *c, struct mesh_proxy *p)
 	}
 	grpc_stream_close(v->s);
 	return v->outcome;
+}
+
+/* ---- Several tries ---- */
+
+struct mesh_repeat {
+	struct proxying v;
+	struct mesh_proxy none; /* between two tries */
+	size_t nheaders, ntrailers; /* that were there before */
+	struct str message;	    /* kept; p == NULL: not come yet */
+	int whole;		    /* nothing more comes */
+	int busy;		    /* the one who tries is sending it */
+	int too_many, sending; /* of who listens */
+	struct arena *arena;
+};
+
+static struct error too_many(void)
+{
+	return (struct error){ .code = ERROR_FAILED_PRECONDITION,
+			       .message = STR("cannot use resiliency policies with retries on streaming RPCs") };
+}
+
+static void unref_arena(void *a)
+{
+	arena_unref(a);
+}
+
+/* The message outlives what it was received in. -1: no memory for it. */
+static int keep(struct mesh_repeat *r, struct str message)
+{
+	struct arena *a = arena_new();
+	char *p = a != NULL ? arena_try(a, message.n + 1) : NULL;
+
+	if (p == NULL || arena_try_defer(r->arena, unref_arena, a) < 0) {
+		arena_unref(a);
+		return -1;
+	}
+	memcpy(p, message.p, message.n);
+	r->message = (struct str){ p, message.n };
+	return 0;
+}
+
+/* Listens to the client through all tries, on a fiber of its own. */
+static void listen_to_client(void *arg)
+{
+	struct mesh_repeat *r = arg;
+	struct error e = ERROR_NONE;
+	struct str message;
+	int got;
+
+	while ((got = grpc_recv_bytes(r->v.c, &message, &e)) > 0) {
+		if (r->message.p != NULL || keep(r, message) < 0) {
+			r->too_many = 1;
+			if (r->v.s != NULL)
+				grpc_stream_cancel(r->v.s);
+			break;
+		}
+		if (r->v.s == NULL || r->busy)
+			continue;
+		r->sending = 1;
+		grpc_stream_send_bytes(r->v.s, r->message);
+		r->sending = 0;
+		if (r->v.closer != NULL)
+			fiber_wake(r->v.closer);
+	}
+	if (got == 0) {
+		r->whole = 1;
+		if (r->v.s != NULL && !r->busy)
+			grpc_stream_end(r->v.s);
+	} else if (got < 0 && r->v.s != NULL) {
+		grpc_stream_cancel(r->v.s);
+	}
+	r->v.pumping = 0;
+	if (r->v.closer != NULL)
+		fiber_wake(r->v.closer);
+}
+
+struct mesh_repeat *mesh_repeat_new(struct grpc_call *c)
+{
+	struct mesh_repeat *r = arena_zalloc(c->arena, sizeof(*r));
+
+	r->arena = c->arena;
+	r->v.c = c;
+	r->v.p = &r->none;
+	r->nheaders = c->nheaders;
+	r->ntrailers = c->ntrailers;
+	return r;
+}
+
+static struct error try_once(void *arg)
+{
+	struct mesh_repeat *r = arg;
+	struct proxying *v = &r->v;
+	struct grpc_request q = { .path = v->c->path, .deadline_ns = deadline_of(v) };
+	struct grpc_stream *s = grpc_stream_new(v->p->to, v->c->arena);
+	struct error e;
+
+	if (s == NULL)
+		return (struct error){ .code = ERROR_RESOURCE_EXHAUSTED, .message = STR("out of memory") };
+	add_metadata(v, &q);
+	v->s = s;
+	r->busy = 1;
+	e = grpc_stream_start(s, &q);
+	if (error_is(&e))
+		return e;
+	if (!v->pumping && !r->whole && !r->too_many) {
+		v->pumping = 1;
+		if (fiber_start(fiber_loop(fiber_self()), listen_to_client, r) < 0) {
+			v->pumping = 0;
+			return (struct error){ .code = ERROR_RESOURCE_EXHAUSTED,
+					       .message = STR("too many calls are under way") };
+		}
+	}
+	if (r->message.p != NULL)
+		grpc_stream_send_bytes(s, r->message);
+	r->busy = 0;
+	if (r->whole)
+		grpc_stream_end(s);
+	e = receive(v);
+	return r->too_many ? too_many() : e;
+}
+
+struct error mesh_repeat_try(struct mesh_repeat *r, struct mesh_proxy *p)
+{
+	struct grpc_call *c = r->v.c;
+	struct error e;
+
+	c->nheaders = r->nheaders; /* what an earlier try has said is forgotten */
+	c->ntrailers = r->ntrailers;
+	r->v.p = p;
+	r->v.headed = 0;
+	grpc_on_cancel(c, cancel, &r->v);
+	e = mesh_guard(c->arena, try_once, r);
+	if (r->sending) { /* it has answered before it was sent all */
+		grpc_stream_cancel(r->v.s);
+		r->v.closer = fiber_self();
+		while (r->sending)
+			fiber_park();
+		r->v.closer = NULL;
+	}
+	grpc_stream_close(r->v.s);
+	r->v.s = NULL;
+	r->busy = 0;
+	return e;
+}
+
+int mesh_repeat_over(const struct mesh_repeat *r)
+{
+	return r->too_many || r->v.c->began || grpc_over(r->v.c) != ERROR_OK;
+}
+
+void mesh_repeat_end(struct mesh_repeat *r, const struct error *outcome)
+{
+	grpc_on_cancel(r->v.c, NULL, NULL);
+	if (!r->v.pumping)
+		return;
+	grpc_finish(r->v.c, outcome);
+	r->v.closer = fiber_self();
+	while (r->v.pumping)
+		fiber_park();
 }
