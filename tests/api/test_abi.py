@@ -26,8 +26,9 @@ def layout(include, to):
 
 @pytest.mark.parametrize("header, change, to, code, says", [
     ("plugin.h", r"uint64_t nprops;", "uint32_t nprops, more;", 1, "struct davit_open: nprops was at"),
-    ("plugin.h", r"uint64_t loop;[^\n]*\n", "uint64_t loop, later;\n", 1,
-     "struct davit_open has grown by later without a new DAVIT_SDK_MINOR"),
+    ("state.h", r"int64_t count;\n", "int64_t count, later;\n", 1,
+     "struct davit_state_page has grown by later without a new DAVIT_SDK_MINOR"),
+    ("state.h", r"int64_t count;\n", "int64_t later, count;\n", 1, "struct davit_state_page has grown elsewhere than at its end"),
     ("plugin.h", r"struct davit_str type, version;\n", "struct davit_str version, type;\n", 1, "struct davit_open: type was at"),
     ("plugin.h", r"DAVIT_LOG_ERROR = 1", "DAVIT_LOG_ERROR = 2", 1, "DAVIT_LOG_ERROR was 1 and is 2"),
     ("plugin.h", r"#define DAVIT_ABI 1u", "#define DAVIT_ABI 2u", 1, "DAVIT_ABI was 1 and is 2"),
@@ -57,8 +58,9 @@ def test_growth_with_a_new_minor_is_none(tmp_path):
     old = layout(tmp_path / "include", tmp_path / "old")
     path = tmp_path / "include/davit/plugin.h"
     minor = int(re.search(r"DAVIT_SDK_MINOR (\d+)u", path.read_text()).group(1))
-    path.write_text(path.read_text().replace("DAVIT_SDK_MINOR %du" % minor, "DAVIT_SDK_MINOR %du" % (minor + 1))
-                    .replace("\tuint64_t loop;", "\tuint64_t loop, later;"))
+    path.write_text(path.read_text().replace("DAVIT_SDK_MINOR %du" % minor, "DAVIT_SDK_MINOR %du" % (minor + 1)))
+    path = tmp_path / "include/davit/state.h"
+    path.write_text(path.read_text().replace("int64_t count;\n", "int64_t count, later;\n"))
     done = subprocess.run([*LAYOUT, "compare", old, layout(tmp_path / "include", tmp_path / "new")], capture_output=True, text=True,
                           check=False)
-    assert done.returncode == 0 and "struct davit_open has grown by later (`make abi-accept` writes it down)" in done.stdout
+    assert done.returncode == 0 and "struct davit_state_page has grown by later (`make abi-accept` writes it down)" in done.stdout
