@@ -2,16 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make soak`: what was acknowledged to a publisher reaches every group at least once, whoever is killed or frozen meanwhile.
 
-	soak.py [--messages 100000] [--rate 500] [--seed N] [--component FILE] [--server COMMAND] [--no-order] [--calm]
+	soak.py [--broker sqlite|redis|kafka] [--messages 100000] [--rate 500] [--seed N] [--calm]
+	soak.py --component FILE [--server COMMAND] [--no-order] ...
 
 Two publishers, each with a sidecar of its own; a group of one subscriber, in which each publisher's order must hold, and a
 group of two that share. A message is published again until it is acknowledged. Meanwhile sidecars and applications, and the
 broker if there is a process of it, get SIGKILL and start anew, or SIGSTOP for a while. At the end each group must have each
 message; those that came more than once are counted.
 
-The broker is pubsub.sqlite, or what the Component in FILE says: {group} in it stands for the group, and each message has the
-metadata partitionKey. COMMAND starts its server, which is then killed and frozen too; it must keep what it acknowledged.
-Without --no-order the first appearances of a publisher's messages must be in order in the group of one.
+The broker is one that is named here, or what the Component in FILE says: {group} in it stands for the group, and each message
+has the metadata partitionKey. COMMAND starts its server, which is then killed and frozen too; it must keep what it
+acknowledged. Where the broker keeps an order, the first appearances of a publisher's messages must be in order in the group
+of one (not with --no-order).
 """
 import argparse
 import http.client
@@ -30,11 +32,56 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
-from sidecar import Sidecar, component  # noqa: E402
+from sidecar import Sidecar, component, free_port  # noqa: E402
 from subscriber import subscription  # noqa: E402
 
 QUIET_S = 120  # after the last that came, everything that is missing is lost
 RANDOM = random.Random()
+
+
+class Broker:
+    """text: the Component, with {group}; start: its server's process, or None; ordered: in a partition."""
+
+    def __init__(self, text, start=None, ordered=True):
+        self.text, self.start, self.ordered = text, start, ordered
+
+
+def quiet(command):
+    return lambda: subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+
+
+def sqlite(folder):
+    return Broker(component("bus", "pubsub.sqlite", {
+        "connectionString": "file:%s/bus.db" % folder, "consumerID": "{group}", "redeliverInterval": "200ms",
+        "processingTimeout": "2s", "cleanupInterval": "5s"}))
+
+
+def redis(folder):
+    port = free_port()
+    os.mkdir(folder + "/redis")
+    return Broker(component("bus", "pubsub.redis", {
+        "redisHost": "127.0.0.1:%d" % port, "consumerID": "{group}", "redeliverInterval": "500ms", "processingTimeout": "2s"}),
+        quiet(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder + "/redis", "--save", "",
+               "--appendonly", "yes", "--appendfsync", "always"]), ordered=False)
+
+
+def kafka(folder):
+    from kafka_server import Kafka
+    k = Kafka(folder + "/kafka")
+    k.start()
+    k.make_topic("soak", 3)
+    k.kill()
+    return Broker(component("bus", "pubsub.kafka", {
+        "brokers": k.plain, "authType": "none", "consumerGroup": "{group}", "initialOffset": "oldest"}),
+        quiet(k.command("kafka.Kafka", k.path("server.properties"))))
+
+
+def given(args):
+    with open(args.component, encoding="utf-8") as f:
+        return Broker(f.read(), quiet(shlex.split(args.server)) if args.server else None)
+
+
+BROKERS = {"sqlite": sqlite, "redis": redis, "kafka": kafka}
 
 
 def reserved_port():
@@ -79,13 +126,14 @@ class Victim:
             return "%s ended by itself with %d%s" % (self.name, code, last)
 
     def stop(self):
+        """The exit code."""
         with self.lock:
             self.process.send_signal(signal.SIGINT)
             try:
-                self.process.wait(30)
+                return self.process.wait(30)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait()
+                return self.process.wait()
 
 
 class Rig:
@@ -94,9 +142,9 @@ class Rig:
         self.victims, self.publishers, self.groups, self.sidecars, self.reserved = [], [], {}, [], []
         self.kills = self.freezes = 0
         self.over, self.faults = threading.Event(), []
-        if args.server:
-            self.add("server", lambda: subprocess.Popen(shlex.split(args.server), stdout=subprocess.DEVNULL,
-                                                        stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL))
+        self.broker = given(args) if args.component else BROKERS[args.broker](folder)
+        if self.broker.start:
+            self.add("server", self.broker.start)
         for p in range(2):
             self.publishers.append(Publisher(self, p, self.sidecar("publisher%d" % p, "publishers")))
         self.subscriber("one", "one")
@@ -106,16 +154,8 @@ class Rig:
     def add(self, name, start, log=None):
         self.victims.append(Victim(name, start, log))
 
-    def component(self, group):
-        if self.args.component:
-            with open(self.args.component, encoding="utf-8") as f:
-                return f.read().replace("{group}", group)
-        return component("bus", "pubsub.sqlite", {
-            "connectionString": "file:%s/bus.db" % self.folder, "consumerID": group, "redeliverInterval": "200ms",
-            "processingTimeout": "2s", "cleanupInterval": "5s"})
-
     def sidecar(self, name, group, *resources, **flags):
-        s = Sidecar(os.path.join(self.folder, name), self.component(group), *resources, app_id=name, loops=1,
+        s = Sidecar(os.path.join(self.folder, name), self.broker.text.replace("{group}", group), *resources, app_id=name, loops=1,
                     flags=dict({"log-level": "warn"}, **flags))
 
         def start():
@@ -260,7 +300,9 @@ def soak(folder, args):
     finally:
         rig.over.set()
         for v in reversed(rig.victims):
-            v.stop()
+            code = v.stop()
+            if v.log is not None and code != 0:
+                rig.faults.append("%s ended with %d when it was told to" % (v.name, code))
         for s in rig.reserved:
             s.close()
     return judge(rig, groups, time.monotonic() - start)
@@ -277,7 +319,7 @@ def judge(rig, groups, seconds):
                                                                                       g.out_of_order))
         if lost:
             wrong.append("group %s lost %d messages, such as %s" % (name, len(lost), lost[:5]))
-        if g.out_of_order and len(g.logs) == 1 and not rig.args.no_order:
+        if g.out_of_order and len(g.logs) == 1 and rig.broker.ordered and not rig.args.no_order:
             wrong.append("group %s: %d messages came before their predecessors" % (name, g.out_of_order))
     return wrong, report
 
@@ -288,6 +330,7 @@ def arguments(words=None):
     a.add_argument("--seed", type=int, default=None)
     a.add_argument("--pause", type=float, default=1.5, help="most seconds between two troubles")
     a.add_argument("--rate", type=float, default=500, help="messages a second, about, so that there is time for trouble")
+    a.add_argument("--broker", choices=BROKERS, default="sqlite")
     a.add_argument("--component")
     a.add_argument("--server")
     a.add_argument("--no-order", action="store_true")
