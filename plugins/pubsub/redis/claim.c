@@ -45,7 +45,8 @@ static void sort_out(struct subscription *b, const redisReply *page, struct old 
 	size_t i;
 
 	ret_old->n = 0;
-	for (i = 0; i < page->elements; i++) {
+	/* A server may answer more than it was asked for. */
+	for (i = 0; i < page->elements && i < (size_t)b->streams->settings.depth; i++) {
 		row = page->element[i];
 		if (row->type != REDIS_REPLY_ARRAY || row->elements < 3)
 			continue;
