@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -84,9 +85,12 @@ class Service(trace_service_pb2_grpc.TraceServiceServicer):
 
 
 class Collector:
-    """http, grpc: ports that take spans. answers: statuses of the next HTTP requests; gate: they wait while it is clear."""
+    """http, grpc: ports that take spans. answers: statuses of the next HTTP requests; gate: they wait while it is clear.
 
-    def __init__(self, folder, otelcol=OTELCOL):
+    tls     (certificate, key), paths: both ports take TLS only, and nothing stands in front
+    """
+
+    def __init__(self, folder, otelcol=OTELCOL, tls=None):
         self.http = self.own = free_port()
         self.grpc = free_port()
         self.lock, self.gate, self.process = threading.Lock(), threading.Event(), None
@@ -95,10 +99,17 @@ class Collector:
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.own), Handler)
         self.server.daemon_threads = True
         self.server.home = self
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.rpc = grpc.server(futures.ThreadPoolExecutor(4))
         trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Service(self), self.rpc)
-        if otelcol:
+        if tls:
+            certificate, key = (open(path, "rb").read() for path in tls)
+            self.rpc.add_secure_port("127.0.0.1:%d" % self.grpc, grpc.ssl_server_credentials([(key, certificate)]))
+        elif otelcol:
             self.put_in_front(otelcol, str(folder))
         else:
             self.rpc.add_insecure_port("127.0.0.1:%d" % self.grpc)

@@ -68,6 +68,9 @@ int spans_open(const struct configuration *c, struct str app_id, struct metrics 
 	if (!exporter_wanted(&o))
 		return 0;
 	o.metrics = m;
+	o.certificate = variable("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE");
+	if (o.certificate.n == 0)
+		o.certificate = variable("OTEL_EXPORTER_OTLP_CERTIFICATE");
 	o.delay_ms = number("OTEL_BSP_SCHEDULE_DELAY");
 	o.export_ms = number("OTEL_BSP_EXPORT_TIMEOUT");
 	o.queue_limit = (size_t)number("OTEL_BSP_MAX_QUEUE_SIZE");

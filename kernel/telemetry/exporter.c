@@ -275,16 +275,6 @@ static int add(struct exporters *all, enum exporter_kind kind, struct str *ret_m
 	return exporter_aim(x, all->arena, ret_message);
 }
 
-/* Encrypted connections are not there yet: who asked for them gets none in the clear. */
-static int needs_tls(const struct exporter_options *o)
-{
-	if (!o->secure)
-		return 0;
-	log_error("Spans are not exported to " STR_FMT ": OTLP over TLS is not part of this version of Davit yet; "
-		  "isSecure: false sends them in the clear", STR_ARG(o->otel));
-	return 1;
-}
-
 static int add_all(struct exporters *all, struct str *ret_message)
 {
 	const struct exporter_options *o = &all->o;
@@ -301,8 +291,6 @@ static int add_all(struct exporters *all, struct str *ret_message)
 					    STR_ARG(o->protocol));
 		return -1;
 	}
-	if (needs_tls(o))
-		return 0;
 	return add(all, grpc ? EXPORTER_OTLP_GRPC : EXPORTER_OTLP_HTTP, ret_message);
 }
 
@@ -324,6 +312,15 @@ static void set_limits(struct exporter_options *o)
 		o->timeout_ns = TIMEOUT_NS;
 }
 
+static void release(struct exporters *all)
+{
+	size_t i;
+
+	for (i = 0; i < all->n; i++)
+		tls_context_unref(all->list[i].tls);
+	mem_free(all);
+}
+
 struct exporters *exporters_new(const struct exporter_options *o, struct loop *l, struct arena *a,
 				struct str *ret_message)
 {
@@ -338,16 +335,16 @@ struct exporters *exporters_new(const struct exporter_options *o, struct loop *l
 	all->abort.run = abort_all;
 	set_limits(&all->o);
 	if (add_all(all, ret_message) < 0) {
-		mem_free(all);
+		release(all);
 		return NULL;
 	}
 	if (uv_mutex_init(&all->lock) < 0) {
-		mem_free(all);
+		release(all);
 		goto no_memory;
 	}
 	if (uv_cond_init(&all->ended) < 0) {
 		uv_mutex_destroy(&all->lock);
-		mem_free(all);
+		release(all);
 		goto no_memory;
 	}
 	all->running = all->n;
@@ -395,5 +392,5 @@ void exporters_free(struct exporters *x)
 	}
 	uv_cond_destroy(&x->ended);
 	uv_mutex_destroy(&x->lock);
-	mem_free(x);
+	release(x);
 }

@@ -24,7 +24,8 @@ struct exporter_options {
 	struct str zipkin;	/* URL of spans; n 0: none */
 	struct str otel;	/* host, host:port, with a path in front of /v1/traces or none; n 0: none */
 	struct str protocol;	/* "http", "grpc"; n 0: nothing is exported, as in Dapr */
-	int secure;		/* otel by TLS */
+	int secure;		/* otel by TLS; zipkin's URL says so itself */
+	struct str certificate; /* path, NUL behind it: the trust anchors instead of the system's; n 0: none */
 	const struct str *headers; /* of otel: "name=value", may be secret */
 	size_t nheaders;
 	int64_t timeout_ns;	/* of one request to otel; 0 or less: 10 s */

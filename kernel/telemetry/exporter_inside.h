@@ -8,6 +8,7 @@
 #include "http/client.h"
 #include "loop/fiber.h"
 #include "telemetry/exporter.h"
+#include "tls/context.h"
 
 enum exporter_kind { EXPORTER_LOG, EXPORTER_OTLP_HTTP, EXPORTER_OTLP_GRPC, EXPORTER_ZIPKIN, EXPORTER_KINDS };
 
@@ -33,6 +34,7 @@ struct exporter {
 	/* Where it goes; texts of the exporters' arena. */
 	struct str host, target;
 	int port;
+	struct tls_context *tls; /* NULL: in the clear */
 	struct http_field *fields;
 	size_t nfields;
 	struct http_client *http;

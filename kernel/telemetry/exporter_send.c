@@ -37,24 +37,37 @@ static int split_port(struct arena *a, struct str address, int fallback, struct 
 	return 0;
 }
 
+static int use_tls(struct exporter *x, struct arena *a, struct str *ret_message)
+{
+	struct str anchors = x->all->o.certificate;
+	struct tls_options o = { .only_own = anchors.n > 0 };
+	char why[256] = "";
+
+	if (anchors.n > 0)
+		o.ca_file = anchors;
+	if (x->kind == EXPORTER_OTLP_GRPC)
+		o.alpn = STR("h2");
+	x->tls = tls_context_new(&o, why, sizeof(why));
+	if (x->tls != NULL)
+		return 0;
+	*ret_message = arena_printf(a, "TLS to the collector: %s", why);
+	return -1;
+}
+
 static int aim_zipkin(struct exporter *x, struct arena *a, struct str *ret_message)
 {
 	struct str url = x->all->o.zipkin, rest = url, authority, path;
+	int secure = str_istarts(url, STR("https://"));
 
-	if (str_istarts(url, STR("https://"))) {
-		*ret_message = arena_printf(a, "spec.tracing.zipkin.endpointAddress \"" STR_FMT "\": Zipkin over TLS is "
-					       "not part of this version of Davit yet", STR_ARG(url));
-		return -1;
-	}
-	if (str_istarts(url, STR("http://")))
-		rest = str_from(url, 7);
+	if (secure || str_istarts(url, STR("http://")))
+		rest = str_from(url, secure ? 8 : 7);
 	if (rest.n == url.n || str_find(url, STR("@")) >= 0 || !str_utf8(url))
 		goto malformed;
 	if (!str_cut(rest, '/', &authority, &path))
 		authority = rest;
 	x->target = authority.n < rest.n ? arena_str(a, str_from(rest, authority.n)) : STR("/");
-	if (split_port(a, authority, 80, &x->host, &x->port) == 0)
-		return 0;
+	if (split_port(a, authority, secure ? 443 : 80, &x->host, &x->port) == 0)
+		return secure ? use_tls(x, a, ret_message) : 0;
 malformed:
 	*ret_message = arena_printf(a, "invalid collector URL \"" STR_FMT "\": write http://host:port/api/v2/spans",
 				    STR_ARG(url));
@@ -74,8 +87,8 @@ static int aim_otel(struct exporter *x, struct arena *a, struct str *ret_message
 	x->target = x->kind == EXPORTER_OTLP_GRPC
 			    ? STR("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
 			    : arena_printf(a, "%s" STR_FMT "/v1/traces", path.n ? "/" : "", STR_ARG(path));
-	if (split_port(a, authority, x->kind == EXPORTER_OTLP_GRPC ? 443 : 80, &x->host, &x->port) == 0)
-		return 0;
+	if (split_port(a, authority, x->kind == EXPORTER_OTLP_GRPC || x->all->o.secure ? 443 : 80, &x->host, &x->port) == 0)
+		return x->all->o.secure ? use_tls(x, a, ret_message) : 0;
 malformed:
 	*ret_message = arena_printf(a, "invalid Otel endpoint address \"" STR_FMT "\": write host:port", STR_ARG(endpoint));
 	return -1;
@@ -133,6 +146,7 @@ static int connect_http(struct exporter *x)
 	o.host = x->host;
 	o.port = x->port;
 	o.major = 1;
+	o.tls = x->tls;
 	o.connection_limit = 1;
 	x->http = http_client_new(x->all->loop, &o);
 	return x->http != NULL ? 0 : -1;
@@ -147,6 +161,7 @@ static int connect_grpc(struct exporter *x)
 	o.host = x->host;
 	o.port = x->port;
 	o.message_limit = 0;
+	o.tls = x->tls;
 	x->grpc = grpc_client_new(x->all->loop, &o);
 	return x->grpc != NULL ? 0 : -1;
 }

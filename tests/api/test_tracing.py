@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import SpanKind
 
 from collector import Collector
+from redis_server import Certificates
 from sidecar import COMPARE, LOOPS, SLOW, Sidecar, component, configuration, free_port, refused
 from subscriber import subscription
 
@@ -334,6 +335,26 @@ def test_environment_names_collector_and_resource(collector, start):
     assert span.resource["service.name"] == "other" and span.resource["service.namespace"] == "p q"
     if collector.process is None:
         assert collector.requests[0][1]["x-mine"] == "a b"
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_collector_by_tls(tmp_path, start, protocol):
+    ca = Certificates(tmp_path / "ca")
+    c = Collector(tmp_path, tls=ca.server)
+    o = otlp(c, protocol)
+    del o["isSecure"]  # it is true unless told otherwise
+    try:
+        s = start(config=[tracing(otel=o)], env=dict(SOON, OTEL_EXPORTER_OTLP_CERTIFICATE=ca.ca))
+        call(s)
+        c.wait(lambda spans: spans)
+        if COMPARE:
+            return
+        s = start(config=[tracing(otel=o)], env=dict(SOON, OTEL_BSP_EXPORT_TIMEOUT="1"))
+        call(s)
+        s.wait_log("were not exported to otlp_%s: " % protocol)
+        assert "certificate" in [line for line in s.log().split("\n") if "were not exported" in line][0]
+    finally:
+        c.stop()
 
 
 def test_zipkin(collector, start):

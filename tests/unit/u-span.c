@@ -235,7 +235,7 @@ START_TEST(what_cannot_be)
 		{ .otel = { "[::1", 4 }, .protocol = { "http", 4 } },
 		{ .zipkin = { "x:1", 3 } },
 		{ .zipkin = { "http://u@x:1/", 13 } },
-		{ .zipkin = { "https://x:1/", 12 } },
+		{ .zipkin = { "https://x:1/", 12 }, .certificate = { "/nowhere", 8 } },
 	};
 	struct loop *l = loop_new(0);
 	struct str why;
