@@ -33,31 +33,33 @@ void resolver_wake(struct resolver *r)
 
 /* ---- Answering ---- */
 
-static void put_address(struct resolver *r, struct packet *p, uint32_t ttl)
+/* The address to tell; NULL: there is none, as where only IPv6 has a multicast interface and nobody said which to take. */
+static const void *own_address(const struct resolver *r, int *ret_family)
 {
 	size_t i;
 
-	if (r->family != 0) {
-		packet_address(p, r->host, ttl, r->family, r->address);
-		return;
-	}
+	*ret_family = r->family != 0 ? r->family : AF_INET;
+	if (r->family != 0)
+		return r->address;
 	for (i = 0; i < r->nports; i++)
-		if (r->ports[i].family == AF_INET) {
-			packet_address(p, r->host, ttl, AF_INET, &r->ports[i].v4);
-			return;
-		}
+		if (r->ports[i].family == AF_INET)
+			return &r->ports[i].v4;
+	return NULL;
 }
 
 /* All there is to say in one message, so that nobody has to ask again. ttl 0: forget it. */
 static void say(struct resolver *r, uint32_t ttl)
 {
+	int family;
+	const void *address = own_address(r, &family);
 	struct packet p;
 
-	packet_begin(&p, 1, 0, 1, 3);
+	packet_begin(&p, 1, 0, 1, address != NULL ? 3 : 2); /* a count that is wrong spoils all of it */
 	packet_ptr(&p, r->service, ttl, r->entry);
 	packet_srv(&p, r->entry, ttl, r->port, r->host);
 	packet_txt(&p, r->entry, ttl, r->id);
-	put_address(r, &p, ttl);
+	if (address != NULL)
+		packet_address(&p, r->host, ttl, family, address);
 	resolver_send(r, &p);
 }
 
