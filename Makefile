@@ -58,7 +58,8 @@ help:
 #: make format       clang-format
 #: make fault        the n-th allocation, read, write and open fails, for every n
 #: make soak         100,000 events while sidecars and applications are killed and frozen (SOAK="--help")
-#: make fuzz         every fuzz target for FUZZ_SECONDS (T=cel: one)
+#: make fuzz         every fuzz target for FUZZ_SECONDS (T=cel: one); make fuzz-proof: a planted fault is found
+#: make collector    spans through OpenTelemetry's own collector
 #: make bench        figures beside their bounds (T=state: one table; DAPRD=path: the same load on Dapr's sidecar)
 #: make reproducible builds twice in different folders and compares
 #: make install      DESTDIR, PREFIX, LIBDIR; make uninstall

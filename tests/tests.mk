@@ -89,4 +89,14 @@ $(BENCH): $(BUILD)/tests/%: tests/bench/%.c tests/bench/timetable.h
 bench: all $(BENCH)
 	@BUILD=$(BUILD) DAPRD="$(DAPRD)" T="$(T)" python3 tests/bench/bench.py
 
+# Spans through OpenTelemetry's own collector, built once by Go; `make check` decodes what the sidecar sends by itself.
+OTELCOL := build/otelcol/otelcol
+.PHONY: collector
+$(OTELCOL): tests/otelcol.yaml
+	@mkdir -p $(@D)
+	GOBIN=$(CURDIR)/$(@D) go install go.opentelemetry.io/collector/cmd/builder@v0.150.0
+	$(@D)/builder --config $<
+collector: all $(VENV)/.stamp $(OTELCOL)
+	@BUILD=$(BUILD) OTELCOL=$(CURDIR)/$(OTELCOL) $(VENV)/bin/python -m pytest -q tests/api/test_tracing.py
+
 include tests/fuzz/fuzz.mk
