@@ -58,7 +58,7 @@ static void read_bool(struct reading *r, const char *name, int *ret)
 	if (read_null(r))
 		return;
 	if (jstream_peek(&r->j) == JSTREAM_BOOL)
-		*ret = jstream_raw(&r->j).p[0] == 't';
+		*ret = str_is(jstream_raw(&r->j), "true"); /* nothing when it only begins like one */
 	else
 		mismatch(r, name, "true or false");
 }

@@ -382,7 +382,8 @@ START_TEST(lists_that_are_none)
 					      "[{\"topic\":\"a\"",
 					      "hello",
 					      "[{\"metadata\":{\"a\":1}}]",
-					      "[{\"bulkSubscribe\":{\"enabled\":\"yes\"}}]" };
+					      "[{\"bulkSubscribe\":{\"enabled\":\"yes\"}}]",
+					      "[{\"bulkSubscribe\":{\"enabled\":trum}}]" };
 	size_t i;
 
 	for (i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {

@@ -26,6 +26,35 @@ int redis_reply_is(const redisReply *r, const char *word)
 	       ((size_t)r->len == n || r->str[n] == ' ');
 }
 
+#if HIREDIS_MAJOR >= 1
+typedef size_t count_of_elements;
+#else
+typedef int count_of_elements;
+#endif
+
+/* hiredis makes room for what an array announces before any of it has come: a dozen bytes must not cost gigabytes. */
+static void *create_array(const redisReadTask *task, count_of_elements n)
+{
+	const struct redis_link *l = task->privdata;
+
+	return n > REDIS_ELEMENTS ? NULL : l->usual->createArray(task, n);
+}
+
+static redisReader *new_reader(struct redis_link *l)
+{
+	redisReader *r = redisReaderCreate();
+
+	if (r == NULL)
+		return NULL;
+	l->usual = r->fn;
+	l->bounded = *r->fn;
+	l->bounded.createArray = create_array;
+	r->fn = &l->bounded;
+	r->privdata = l;
+	r->maxbuf = SPARE_MOST;
+	return r;
+}
+
 davit_status redis_link_read(struct redis_link *l, struct davit_call *call, int64_t timeout_ms, redisReply **ret_reply)
 {
 	davit_status status;
@@ -132,12 +161,11 @@ davit_status redis_link_open(struct redis_link *l, struct davit_instance *instan
 	status = l->dial->dial(instance, call, &in, &l->stream);
 	if (status != DAVIT_OK)
 		return status;
-	l->reader = redisReaderCreate();
+	l->reader = new_reader(l);
 	l->input = malloc(REDIS_INPUT);
 	if (l->reader == NULL || l->input == NULL) {
 		status = fail(l, DAVIT_EXHAUSTED, "no memory left");
 	} else {
-		l->reader->maxbuf = SPARE_MOST;
 		status = log_in(l, call, options->read_ms, login);
 	}
 	if (status != DAVIT_OK)

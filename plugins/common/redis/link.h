@@ -8,11 +8,14 @@
 #include "options.h"
 
 #define REDIS_INPUT 32768 /* bytes read at once */
+#define REDIS_ELEMENTS (1 << 20) /* of one array of a reply */
 
 struct redis_link {
 	const struct davit_dial_service *dial;
 	struct davit_stream *stream; /* NULL: closed */
 	redisReader *reader;
+	const redisReplyObjectFunctions *usual; /* hiredis' own, and with a bound on arrays: the reader's */
+	redisReplyObjectFunctions bounded;
 	char *input;
 	char why[REDIS_WHY]; /* of the last failure */
 };
