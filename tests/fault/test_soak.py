@@ -13,9 +13,24 @@ import soak  # noqa: E402
 pytestmark = pytest.mark.ours
 
 
-def test_what_was_acknowledged_reaches_every_group(tmp_path):
+def run(folder, *words):
     seed = random.randrange(1 << 30)
     soak.RANDOM.seed(seed)
-    wrong, report = soak.soak(str(tmp_path), soak.arguments(["--messages", "4000", "--pause", "0.3", "--rate", "400"]))
+    wrong, report = soak.soak(str(folder), soak.arguments(["--pause", "0.3", *words]))
     print("\n".join(report + ["seed %d" % seed]))
     assert wrong == [], report
+
+
+def test_what_was_acknowledged_reaches_every_group(tmp_path):
+    run(tmp_path, "--messages", "4000", "--rate", "400")
+
+
+def test_the_same_on_kafka(tmp_path):
+    """Its broker is shared with other tests, and left alone here: tests/api/test_kafka_faults.py kills one."""
+    from kafka_server import shared
+    from sidecar import component
+    path = tmp_path / "kafka.yaml"
+    path.write_text(component("bus", "pubsub.kafka", {
+        "brokers": shared().plain, "authType": "none", "consumerGroup": "soak-{group}", "initialOffset": "oldest",
+        "backOffDuration": "200ms", "sessionTimeout": "6s", "heartbeatInterval": "1s"}), encoding="utf-8")
+    run(tmp_path / "run", "--messages", "2000", "--rate", "300", "--component", str(path))

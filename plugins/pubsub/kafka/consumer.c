@@ -206,7 +206,7 @@ static int64_t turn(struct consumer *c)
 	if (look)
 		topics_look(c);
 	pthread_mutex_lock(&c->lock);
-	subscribe = c->changed;
+	subscribe = c->changed && !c->paused; /* at the end one leaves the group once, not topic by topic */
 	if (c->look_ns > 0 && c->look_ns < deadline)
 		deadline = c->look_ns;
 	pthread_mutex_unlock(&c->lock);
