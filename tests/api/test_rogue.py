@@ -36,12 +36,25 @@ def sidecar(tmp_path, folder, how="", more=(), flags=None, **kw):
     return Sidecar(tmp_path / "run", rogue, GOOD, *more, flags=dict({"plugins-path": folder.path}, **(flags or {})), **kw)
 
 
+@pytest.fixture(scope="module")
+def loop_plugins(tmp_path_factory):
+    folder = Folder(tmp_path_factory.mktemp("loop"))
+    folder.put("-DROGUE_FLAGS=DAVIT_LOOP")
+    return folder
+
+
+@pytest.fixture(params=["worker", "loop"])
+def lane(request, plugins, loop_plugins):
+    """The same rogue on threads of its own, and on a fiber of the kernel's loop."""
+    return loop_plugins if request.param == "loop" else plugins
+
+
 @pytest.fixture
-def start(tmp_path, plugins):
+def start(tmp_path, lane):
     started = []
 
     def go(how, **kw):
-        s = sidecar(tmp_path, plugins, how, **kw)
+        s = sidecar(tmp_path, lane, how, **kw)
         started.append(s)
         return s.start()
     yield go
@@ -162,8 +175,8 @@ def test_a_crash_in_open_names_the_plugin(tmp_path, plugins, how, sig, word):
 
 @pytest.mark.skipif("SANITIZE" in os.environ, reason="the sanitizers have their own words")
 @pytest.mark.parametrize("how", ["crash", "overflow"])
-def test_a_crash_in_a_call_names_the_plugin(tmp_path, plugins, how):
-    s = sidecar(tmp_path, plugins, how, expect=-signal.SIGSEGV).start()
+def test_a_crash_in_a_call_names_the_plugin(tmp_path, lane, how):
+    s = sidecar(tmp_path, lane, how, expect=-signal.SIGSEGV).start()
     with pytest.raises((OSError, http.client.HTTPException)):
         s.read("k", "rogue")
     assert s.exit_code() == -signal.SIGSEGV
