@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <davit/base64.h>
 #include <davit/duration.h>
+#include <davit/hmac.h>
 #include <davit/json.h>
 #include <davit/like.h>
+#include <davit/list.h>
 #include <davit/siphash.h>
+#include <davit/size.h>
 #include <davit/truth.h>
 #include <davit/uuid.h>
+
+#include <openssl/hmac.h>
+
+#include "base/quantity.h"
 
 #include <check.h> /* behind the others: it makes a macro of `fail` */
 
@@ -228,6 +235,92 @@ START_TEST(json_depth)
 }
 END_TEST
 
+static const struct {
+	const char *text;
+	int64_t bytes; /* -1: not a size */
+} sizes[] = {
+	{ "", 0 },
+	{ "0", 0 },
+	{ "4096", 4096 },
+	{ "4Ki", 4096 },
+	{ "1.5Mi", 1572864 },
+	{ "10k", 10000 },
+	{ "1e3", 1000 },
+	{ "1E3", 1000 },
+	{ "+5", 5 },
+	{ "1.1", 2 },
+	{ ".5Ki", 512 },
+	{ "5.", 5 },
+	{ "1e-3", 1 },
+	{ "7Ei", 8070450532247928832 },
+	{ "8Ei", -1 },
+	{ "9223372036854775807", INT64_MAX },
+	{ "9223372036854775808", -1 },
+	{ "-1", -1 },
+	{ "1kb", -1 },
+	{ "k", -1 },
+	{ ".", -1 },
+	{ "1 k", -1 },
+	{ "1e", -1 },
+	{ "1e9999", -1 },
+	{ "1.2.3", -1 },
+	{ "1ki", -1 },
+	{ "99999999999999999999999999999999999999999", -1 },
+	{ "0.00000000000000000000000000000000001", 1 },
+};
+
+START_TEST(sizes_as_kubernetes_has_them)
+{
+	struct davit_str s = davit_str(sizes[_i].text);
+	int64_t bytes = -1, kernels;
+	int rc = davit_size_parse(s, &bytes);
+
+	ck_assert_msg((rc == 0) == (sizes[_i].bytes >= 0) && bytes == sizes[_i].bytes, "%s: %d, %lld", s.p, rc,
+		      (long long)bytes);
+	if (rc == 0 && s.n > 0) { /* the kernel reads its own flags by the same rules */
+		ck_assert_int_eq(quantity_parse((struct str){ s.p, s.n }, &kernels), 0);
+		ck_assert_int_eq(kernels, bytes);
+	}
+}
+END_TEST
+
+START_TEST(lists_have_items)
+{
+	static const char *const want[] = { "a", "b c", "d" };
+	struct davit_str rest = davit_str(" a, b c ,,\td\n, "), item;
+	int i;
+
+	for (i = 0; davit_list_next(&rest, &item); i++)
+		ck_assert(i < 3 && item.n == strlen(want[i]) && memcmp(item.p, want[i], item.n) == 0);
+	ck_assert_int_eq(i, 3);
+	rest = davit_str(NULL);
+	ck_assert_int_eq(davit_list_next(&rest, &item), 0);
+}
+END_TEST
+
+/* Against OpenSSL, for lengths around every edge of a block; and RFC 4231's second case as it is printed. */
+START_TEST(signatures_are_openssls)
+{
+	static const char rfc[] =
+		"\x5b\xdc\xc1\x46\xbf\x60\x75\x4e\x6a\x04\x24\x26\x08\x95\x75\xc7\x5a\x00\x3f\x08\x9d\x27"
+		"\x39\x83\x9d\xec\x58\xb9\x64\xec\x38\x43";
+	uint8_t text[300], ours[DAVIT_SHA256_SIZE], theirs[EVP_MAX_MD_SIZE];
+	unsigned n;
+	size_t i, nkey;
+
+	davit_hmac_sha256("Jefe", 4, "what do ya want for nothing?", 28, ours);
+	ck_assert_mem_eq(ours, rfc, sizeof(ours));
+	for (i = 0; i < sizeof(text); i++)
+		text[i] = (uint8_t)(i * 7);
+	for (i = 0; i < sizeof(text); i++) {
+		nkey = i * 3 % 140;
+		davit_hmac_sha256(text, nkey, text, i, ours);
+		ck_assert_ptr_nonnull(HMAC(EVP_sha256(), text, (int)nkey, text, i, theirs, &n));
+		ck_assert_mem_eq(ours, theirs, sizeof(ours));
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("sdk");
@@ -246,6 +339,9 @@ int main(void)
 	tcase_add_test(t, patterns_match);
 	tcase_add_test(t, patterns_do_not_match);
 	tcase_add_test(t, json_depth);
+	tcase_add_loop_test(t, sizes_as_kubernetes_has_them, 0, (int)(sizeof(sizes) / sizeof(sizes[0])));
+	tcase_add_test(t, lists_have_items);
+	tcase_add_test(t, signatures_are_openssls);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 
