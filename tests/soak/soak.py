@@ -113,17 +113,17 @@ class Victim:
             self.process.send_signal(signal.SIGCONT)
 
     def look_after(self):
-        """One that ended by itself is started anew: how it ended, or None."""
+        """One that ended by itself is started anew: (its exit code, what to say of it); (None, "")."""
         with self.lock:
             code = self.process.poll()
             if code is None:
-                return None
+                return None, ""
             last = ""
             if self.log is not None:
                 with open(self.log, encoding="utf-8", errors="replace") as f:
                     last = ": " + " | ".join(f.read().splitlines()[-3:])
             self.process = self.start()
-            return "%s ended by itself with %d%s" % (self.name, code, last)
+            return code, "%s ended by itself with %d%s" % (self.name, code, last)
 
     def stop(self):
         """The exit code."""
@@ -136,11 +136,19 @@ class Victim:
                 return self.process.wait()
 
 
+def is_ready(sidecar):
+    try:
+        return sidecar.get("/v1.0/healthz").status == 204
+    except (OSError, http.client.HTTPException):
+        sidecar.connection = None
+        return False
+
+
 class Rig:
     def __init__(self, folder, args):
         self.folder, self.args = folder, args
         self.victims, self.publishers, self.groups, self.sidecars, self.reserved = [], [], {}, [], []
-        self.kills = self.freezes = 0
+        self.kills = self.freezes = self.refusals = 0
         self.over, self.faults = threading.Event(), []
         self.broker = given(args) if args.component else BROKERS[args.broker](folder)
         if self.broker.start:
@@ -167,8 +175,12 @@ class Rig:
 
     def wait_ready(self):
         """The groups are there: what is published from now on is theirs."""
+        end = time.monotonic() + 120
         for s in self.sidecars:
-            s.wait_ready(60)
+            while not is_ready(s):
+                if time.monotonic() > end:
+                    raise AssertionError("%s is not ready: %s" % (s.app_id, s.log()[-3000:]))
+                time.sleep(0.1)
 
     def subscriber(self, name, group, **options):
         log = os.path.join(self.folder, name + ".came")
@@ -191,10 +203,13 @@ class Rig:
                 v.freeze(RANDOM.choice((0.05, 0.3, 1, 3)) * self.args.pause)
 
     def watch(self):
-        while not self.over.wait(0.2):
+        while not self.over.wait(1 if self.broker.start else 0.2):
             for v in self.victims:
-                fault = v.look_after()
-                if fault is not None:
+                code, fault = v.look_after()
+                # Without its broker a sidecar may refuse to start.
+                if code == 1 and v.log is not None and self.broker.start:
+                    self.refusals += 1
+                elif code is not None:
                     self.faults.append(fault)
 
 
@@ -284,14 +299,15 @@ def soak(folder, args):
     start = time.monotonic()
     rig = Rig(folder, args)
     groups = {name: Group(logs) for name, logs in rig.groups.items()}
+    threads = [threading.Thread(target=rig.watch, daemon=True)]
+    threads[0].start()
     try:
         rig.wait_ready()
         for p in rig.publishers:
             p.start()
-        threads = [threading.Thread(target=rig.watch, daemon=True)]
         if not args.calm:  # two at a time
             threads += [threading.Thread(target=rig.trouble, daemon=True) for _ in range(2)]
-        for t in threads:
+        for t in threads[1:]:
             t.start()
         wait_for_all(rig, groups, args.messages // 2 * 2)
         rig.over.set()
@@ -310,8 +326,8 @@ def soak(folder, args):
 
 def judge(rig, groups, seconds):
     wrong, total = list(rig.faults), sum(p.acknowledged for p in rig.publishers)
-    report = ["%d messages acknowledged in %.0f s, %d requests made again, %d kills, %d freezes"
-              % (total, seconds, sum(p.again for p in rig.publishers), rig.kills, rig.freezes)]
+    report = ["%d messages acknowledged in %.0f s, %d requests made again, %d kills, %d freezes, %d starts refused"
+              % (total, seconds, sum(p.again for p in rig.publishers), rig.kills, rig.freezes, rig.refusals)]
     for name, g in groups.items():
         g.read()
         lost = [(p.number, n) for p in rig.publishers for n in range(p.acknowledged) if (p.number, n) not in g.seen]
