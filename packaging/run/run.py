@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 
+from trace import Spans, tree
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 COMPONENT = """apiVersion: dapr.io/v1alpha1
 kind: Component
@@ -41,12 +43,15 @@ metadata:
 spec:
   tracing:
     samplingRate: "1"
+    zipkin:
+      endpointAddress: "{spans}"
   nameResolution:
     component: sqlite
     version: v1
     configuration:
       connectionString: "{folder}/names.db"
 """
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TAKEN = set()
 # Held while we run: who starts beside us takes ports by chance, or both would find the same ones free.
 FIRST = socket.socket(socket.AF_UNIX)
@@ -116,13 +121,14 @@ class Pair:
     def start_sidecar(self):
         with open(self.log, "wb") as log:
             start = time.monotonic()
+            env = dict(os.environ, OTEL_BSP_SCHEDULE_DELAY="100")
             self.sidecar = subprocess.Popen(
                 [self.program, "--app-id", self.name, "--app-port", str(self.port), "--resources-path", self.folder + "/resources",
                  "--config", self.folder + "/config.yaml", "--dapr-http-port", str(self.http), "--dapr-grpc-port", str(self.grpc),
                  "--metrics-port", str(self.metrics), "--dapr-internal-grpc-port", str(self.internal),
                  "--dapr-listen-addresses", "127.0.0.1", "--metrics-listen-address", "127.0.0.1",
                  "--dapr-internal-grpc-listen-address", "127.0.0.1"],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, env=env)
         if not answers(self.http, self.sidecar, "/v1.0/healthz/outbound"):
             with open(self.log, encoding="utf-8", errors="replace") as f:
                 sys.stderr.write(f.read())
@@ -133,7 +139,7 @@ class Pair:
         return True
 
     def start_app(self, *words):
-        env = dict(os.environ, APP_ID=self.name, APP_PORT=str(self.port), DAPR_HTTP_PORT=str(self.http),
+        env = dict(os.environ, APP_ID=self.name, TRACE=TRACE, APP_PORT=str(self.port), DAPR_HTTP_PORT=str(self.http),
                    DAPR_GRPC_PORT=str(self.grpc))
         self.app = subprocess.Popen([sys.executable, "%s/%s.py" % (HERE, self.name), *words], env=env, stdin=subprocess.DEVNULL,
                                     start_new_session=True)
@@ -145,13 +151,13 @@ class Pair:
         return [stop(p) for p in (self.app, self.sidecar) if p is not None]
 
 
-def write(folder):
+def write(folder, spans):
     os.mkdir(folder + "/resources")
     for name, kind, field, file in COMPONENTS:
         with open("%s/resources/%s.yaml" % (folder, name), "w", encoding="utf-8") as f:
             f.write(COMPONENT.format(name=name, type=kind, field=field, file=file, folder=folder))
     with open(folder + "/config.yaml", "w", encoding="utf-8") as f:
-        f.write(CONFIGURATION.format(folder=folder))
+        f.write(CONFIGURATION.format(folder=folder, spans=spans.endpoint))
     with open(folder + "/secrets.json", "w", encoding="utf-8") as f:
         f.write('{"db-password": "not for your eyes"}\n')
 
@@ -180,7 +186,13 @@ def toured(shop):
         c.close()
 
 
-def run(shop, orders, once, ended):
+def show_trace(spans, number, of):
+    print("\nThe trace of that order, as both sidecars told it:", flush=True)
+    for line in tree(spans.wait_for(number, of)):
+        print(line, flush=True)
+
+
+def run(shop, orders, spans, once, ended):
     """The exit code, when the tour is over or a signal has come."""
     for pair in (shop, orders):
         if not pair.start_sidecar():
@@ -193,10 +205,12 @@ def run(shop, orders, once, ended):
     shown = once
     while not ended and not shop.ended() and not orders.ended():
         if not shown and toured(shop):
+            show_trace(spans, TRACE, (shop.name, orders.name))
             show(shop, orders, shop.folder)
             shown = True
         time.sleep(0.05)
     if once and shop.app.poll() == 0 and shop.sidecar.poll() is None and not orders.ended():
+        show_trace(spans, TRACE, (shop.name, orders.name))
         return 0
     for pair in (shop, orders):
         for what in pair.ended():
@@ -220,13 +234,14 @@ def main():
     folder = tempfile.mkdtemp(prefix="davit-run-")
     shop = Pair("shop", program, folder, (3500, 50001, 9090, 50002, 8080))
     orders = Pair("orders", program, folder, (3501, 50011, 9091, 50012, 8081))
-    code = 1
+    spans, code = Spans(), 1
     try:
-        write(folder)
-        code = run(shop, orders, args.once, ended)
+        write(folder, spans)
+        code = run(shop, orders, spans, args.once, ended)
     finally:
         if any(shop.stop() + orders.stop()):
             code = code or 1
+        spans.stop()
         shutil.rmtree(folder, ignore_errors=True)
     if code == 0:
         print("\nall have ended well", flush=True)

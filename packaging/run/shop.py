@@ -8,6 +8,7 @@ state, a secret, metadata; then it sends an order to the application `orders` an
 Without --once it then answers /orders/{id} from the sidecar's state, and prints what it receives, until it is ended.
 """
 import json
+import os
 import queue
 import sys
 import threading
@@ -94,7 +95,7 @@ def tour():
 def order():
     """From this application through two sidecars to the other, and back as an event; the trace is one all the way."""
     wanted = {"id": 44, "item": "lamp", "amount": 1}
-    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    trace = os.environ["TRACE"]
     say("invoke", "POST /orders of orders, through both sidecars")
     status, _, body = call("POST", "/v1.0/invoke/orders/method/orders", wanted,
                            {"Content-Type": "application/json", "traceparent": "00-%s-00f067aa0ba902b7-01" % trace})

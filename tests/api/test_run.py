@@ -24,6 +24,8 @@ def test_it_takes_the_tour_and_ends():
         assert part in p.stdout, part
     assert re.search(r"orders: invoked +order-44", p.stdout)
     trace = re.search(r"^trace +([0-9a-f]{32}): seen by orders when it was invoked and by shop", p.stdout, re.M).group(1)
+    tree = p.stdout.partition("The trace of that order")[2]
+    assert re.search(r"orders +(server|client)", tree) and re.search(r"shop +(server|client)", tree), p.stdout
     assert re.search(r"shop: received +.*published by orders, trace " + trace, p.stdout)
     assert "not for your eyes" not in p.stdout
 
