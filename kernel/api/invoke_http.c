@@ -118,6 +118,21 @@ static int find_target(struct request *r, struct str path, struct str *ret_id, s
 
 /* ---- The body ---- */
 
+/* Those that are the application's matter: nobody speaks to Dapr, or past its tokens, behind a body. */
+static void take_trailers(struct invoking *v)
+{
+	struct http_exchange *x = v->r->x;
+	struct http_field *f = x->ntrailers > 0 ? arena_try(v->r->arena, x->ntrailers * sizeof(*f)) : NULL;
+	size_t i, n = 0;
+
+	for (i = 0; f != NULL && i < x->ntrailers; i++)
+		if (!str_istarts(x->trailers[i].name, STR("dapr-")) &&
+		    !str_ieq(x->trailers[i].name, STR("authorization")))
+			f[n++] = x->trailers[i];
+	v->q.body.trailers = f;
+	v->q.body.ntrailers = n;
+}
+
 static int read_body(void *invoking, struct str *ret_piece, struct error *ret_error)
 {
 	struct invoking *v = invoking;
@@ -130,6 +145,8 @@ static int read_body(void *invoking, struct str *ret_piece, struct error *ret_er
 		*ret_error = (struct error){ .code = ERROR_UNKNOWN, .message = STR("stream too large") };
 		return -1;
 	}
+	if (got == 0)
+		take_trailers(v);
 	return got;
 }
 
@@ -238,8 +255,10 @@ static void make_fields(struct invoking *v, const struct mesh_response *s)
 static struct error send_body(struct invoking *v, int status)
 {
 	struct http_exchange *x = v->r->x;
+	const struct http_field *trailers;
 	struct error e = ERROR_NONE;
 	struct str piece;
+	size_t ntrailers;
 	int got;
 
 	if (http_begin(x, status, v->fields, v->nfields, -1) < 0)
@@ -248,8 +267,10 @@ static struct error send_body(struct invoking *v, int status)
 	while ((got = mesh_call_read(v->i.call, &piece, &e)) > 0)
 		if (http_write(x, piece) < 0)
 			return (struct error){ .code = ERROR_CANCELLED, .message = STR("context canceled") };
-	if (got == 0)
-		http_end(x, NULL, 0);
+	if (got == 0) {
+		trailers = mesh_call_trailers(v->i.call, &ntrailers);
+		http_end(x, trailers, ntrailers);
+	}
 	return got < 0 ? e : ERROR_NONE;
 }
 

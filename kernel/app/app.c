@@ -6,7 +6,11 @@
 #include "base/mem.h"
 #include "loop/fiber.h"
 
-#define MOST_GRPC 8 /* connections of a loop to a gRPC application, which may take few streams on one */
+/*
+ * Connections of a loop to a gRPC application. How many streams it takes on one is how much it wants to do at once, so another
+ * is made only when very many wait; Dapr's limit is 2,048, which our servers' limit of streams keeps from being reached.
+ */
+#define MOST_GRPC 8
 #define LIMIT_OF_LOOPS 1024 /* connections to the application, as Dapr has them */
 
 static const char *const names[] = { "http", "https", "h2c", "grpc", "grpcs" };

@@ -25,7 +25,7 @@ struct grpc_client_options {
 	size_t message_limit;	/* bytes of one message, decompressed, both ways; beyond: RESOURCE_EXHAUSTED. 0: none */
 	size_t header_limit;	/* bytes of a response's metadata; trailers the same again. 64 KiB */
 	int connect_timeout_ms; /* 20 s */
-	int growth;		/* connections at most, when the other side takes no more streams on one. 1 */
+	int growth;		/* connections at most: another one when all have 512 calls. 1 */
 	int idle_timeout_ms;	/* a connection without calls is closed; 0: never. 3 minutes, as Dapr's pool */
 	int ping_ms;		/* a connection silent for so long is pinged; 0: never, the default */
 	int ping_timeout_ms;	/* and given up when it stays silent. 5 s */

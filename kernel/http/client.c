@@ -21,6 +21,7 @@ struct http_client_options http_client_defaults(void)
 					     .idle_timeout_ms = 90000,
 					     .header_limit = 64u * 1024,
 					     .growth = 1,
+					     .crowd = 512,
 					     .window = 256u * 1024,
 					     .ping_timeout_ms = 5000 };
 }

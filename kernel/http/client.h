@@ -40,7 +40,8 @@ struct http_client_options {
 	int idle_limit;		/* HTTP/1: kept without a call. 64 */
 	int idle_timeout_ms;	/* a connection without a call is closed then; 0: never. 90 s */
 	size_t header_limit;	/* bytes of a response's status line and fields; trailers the same again. 64 KiB */
-	int growth;		/* HTTP/2: connections at most, when the other side takes no more streams on one. 1 */
+	int growth;		/* HTTP/2: connections at most. 1 */
+	int crowd;		/* HTTP/2: calls on each of them from which on another one is made. 512 */
 	size_t window;		/* HTTP/2: bytes of a response that may come before they are read. 256 KiB */
 	int ping_ms;		/* HTTP/2: a connection silent for so long is pinged; 0: never, the default */
 	int ping_timeout_ms;	/* and given up when it then stays silent. 5 s */

@@ -13,7 +13,6 @@
 #define KEPT (16u * 1024) /* a buffer that grew beyond is given back */
 #define CONNECTION_WINDOW (16 << 20)
 #define DIALS 3 /* connections that went again before they could be used */
-#define SETTINGS_NS (INT64_C(1000) * 1000000) /* for the other side's settings, where they matter */
 
 static void on_timer(uv_timer_t *t);
 
@@ -100,10 +99,6 @@ void client_h2_close(struct client_h2 *h, struct error e)
 	if (h->closed)
 		return;
 	h->closed = h->going = 1;
-	if (c->settling == h) {
-		c->settling = NULL;
-		fiber_wake(h->settler);
-	}
 	while (*at != h)
 		at = &(*at)->next;
 	*at = h->next;
@@ -287,9 +282,10 @@ struct client_h2 *client_h2_new(struct http_client *c, struct client_link *l)
 	return h;
 }
 
+/* The other side's own limit of streams is not this: what is beyond it waits its turn, as that side asked for. */
 static int is_full(const struct client_h2 *h)
 {
-	return h->ncalls >= nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+	return h->ncalls >= (size_t)h->client->o.crowd;
 }
 
 /* The newest that has room, else the one with the fewest calls: they wait in it for their turn. */
@@ -299,7 +295,7 @@ static struct client_h2 *usable(struct http_client *c)
 
 	for (h = c->connections; h != NULL; h = next) {
 		next = h->next;
-		if (h->going || !nghttp2_session_check_request_allowed(h->session) || (c->o.growth > 1 && !h->settled))
+		if (h->going || !nghttp2_session_check_request_allowed(h->session))
 			continue;
 		if (h->calls != NULL || clock_ns() - h->freed_ns < CLIENT_FRESH || client_link_gone(h->link) != 1) {
 			if (!is_full(h))
@@ -313,23 +309,6 @@ static struct client_h2 *usable(struct http_client *c)
 	return best;
 }
 
-/* How many streams it takes is known with its settings, which are the first it says (RFC 9113, 3.4). */
-static void wait_settings(struct http_client *c, struct client_h2 *h)
-{
-	int64_t until = clock_ns() + SETTINGS_NS;
-	int late = 0;
-
-	c->settling = h;
-	h->settler = fiber_self();
-	while (c->settling == h && !h->settled && !late && !c->closed)
-		late = fiber_park_until(until) < 0;
-	if (c->settling == h) {
-		h->settler = NULL;
-		h->settled = 1; /* late or not, it is used */
-	}
-	c->settling = NULL;
-}
-
 static int client_closed(void *arg)
 {
 	return ((const struct http_client *)arg)->closed;
@@ -341,22 +320,16 @@ static void dial_main(void *arg)
 	struct http_client *c = arg;
 	struct arena *a = arena_new();
 	struct client_link *l = NULL;
-	struct client_h2 *h;
 	struct client_waiter *w;
 	struct error e = CLIENT_NO_MEMORY;
 
 	c->dialer = fiber_self();
 	if (a != NULL)
 		l = client_dial(c, a, c->o.connect_timeout_ms, 0, client_closed, c, &e);
-	if (l != NULL && c->closed) {
+	if (l != NULL)
+		e = c->closed ? CLIENT_CANCELLED : client_h2_new(c, l) != NULL ? ERROR_NONE : CLIENT_NO_MEMORY;
+	if (l != NULL && c->closed)
 		client_link_close(l);
-		e = CLIENT_CANCELLED;
-	} else if (l != NULL) {
-		h = client_h2_new(c, l);
-		e = h != NULL ? ERROR_NONE : CLIENT_NO_MEMORY;
-		if (h != NULL && c->o.growth > 1)
-			wait_settings(c, h);
-	}
 	snprintf(c->dial_text, sizeof(c->dial_text), STR_FMT, STR_ARG(e.message));
 	e.message = str_of(c->dial_text);
 	c->dial_error = e;

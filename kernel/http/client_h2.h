@@ -14,7 +14,6 @@ struct client_h2 {
 	nghttp2_session *session;
 	struct client_call *calls; /* with a stream on it */
 	size_t ncalls;
-	struct fiber *settler; /* waits for the other side's settings */
 	struct loop_task flush;
 	struct buf out; /* being written, while the link writes */
 	uv_timer_t timer;
@@ -22,7 +21,6 @@ struct client_h2 {
 	uint64_t heard, idle_since, ping_at; /* uv_now() */
 	uint8_t flushing;		     /* flush is in line */
 	uint8_t going;			     /* takes no new streams */
-	uint8_t settled;		     /* the other side's settings have come */
 	uint8_t closed, pinging, served;
 };
 

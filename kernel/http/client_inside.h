@@ -90,7 +90,6 @@ struct http_client {
 	/* HTTP/2 */
 	struct client_h2 *connections; /* the newest is first; older ones run out after a GOAWAY */
 	struct fiber *dialer;	       /* NULL: no attempt is under way */
-	struct client_h2 *settling;    /* the dialer waits for its settings */
 	struct client_waiter *dial_waiting;
 	struct error dial_error; /* of the last attempt; its text in dial_text */
 	char dial_text[200];

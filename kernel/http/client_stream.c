@@ -121,11 +121,6 @@ static int on_frame(nghttp2_session *s, const nghttp2_frame *f, void *user)
 
 	if (f->hd.type == NGHTTP2_GOAWAY)
 		h->going = 1;
-	if (f->hd.type == NGHTTP2_SETTINGS && !(f->hd.flags & NGHTTP2_FLAG_ACK)) {
-		h->settled = 1;
-		if (h->settler != NULL)
-			fiber_wake(h->settler);
-	}
 	if (f->hd.type != NGHTTP2_HEADERS && f->hd.type != NGHTTP2_DATA)
 		return 0;
 	k = call_at(s, f->hd.stream_id);

@@ -126,6 +126,18 @@ int mesh_call_read(struct mesh_call *c, struct str *ret_piece, struct error *ret
 	return got;
 }
 
+const struct http_field *mesh_call_trailers(struct mesh_call *c, size_t *ret_n)
+{
+	struct http_field *from;
+	size_t n;
+
+	*ret_n = 0;
+	if (c->http == NULL || c->http->ntrailers == 0)
+		return NULL;
+	from = mesh_from_http(c->arena, c->http->trailers, c->http->ntrailers, 0, &n);
+	return mesh_to_http(c->arena, from, n, 0, ret_n);
+}
+
 struct error mesh_call_read_all(struct mesh_call *c, size_t limit, struct str *ret_body)
 {
 	struct buf whole = buf_in(c->arena);

@@ -34,6 +34,8 @@ const struct mesh_response *mesh_call_response(const struct mesh_call *c);
 int mesh_call_took_body(const struct mesh_call *c); /* 1: some of a body that is not whole was read: no second try */
 /* 1: *ret_piece, good until the next read; 0: the end; -1: *ret_error. */
 int mesh_call_read(struct mesh_call *c, struct str *ret_piece, struct error *ret_error);
+/* The trailers of an HTTP answer that has ended, as HTTP fields in the call's arena; another sidecar's wire has none. */
+const struct http_field *mesh_call_trailers(struct mesh_call *c, size_t *ret_n);
 /* All of it, in the call's arena; more than limit bytes (0: none): RESOURCE_EXHAUSTED. */
 struct error mesh_call_read_all(struct mesh_call *c, size_t limit, struct str *ret_body);
 void mesh_call_cancel(struct mesh_call *c); /* on the loop, a fiber or not: what is waited for ends CANCELLED */

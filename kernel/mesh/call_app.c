@@ -28,7 +28,7 @@ static int put_http(struct mesh_call *c, struct str piece)
 
 static void end_http(struct mesh_call *c)
 {
-	http_call_end(c->http, NULL, 0);
+	http_call_end(c->http, c->q->body.trailers, c->q->body.ntrailers);
 }
 
 static struct str content_type_of(const struct mesh_request *q)

@@ -5,6 +5,7 @@ import os
 import ssl
 import sys
 import threading
+import time
 from concurrent import futures
 
 import grpc
@@ -72,29 +73,40 @@ def test_health_is_asked_by_tls(tmp_path):
     app.stop()
 
 
-class Meeting(appcallback_service_v1.AppCallbackServicer):
-    """Answers nobody until so many wait at once."""
+class Crowd(appcallback_service_v1.AppCallbackServicer):
+    """Counts who is in it at once, and answers nobody until there were so many."""
 
-    def __init__(self, many):
-        self.barrier = threading.Barrier(many)
+    def __init__(self, enough):
+        self.lock, self.inside, self.most, self.enough, self.met = threading.Lock(), 0, 0, enough, threading.Event()
 
     def OnInvoke(self, request, context):
-        self.barrier.wait(20 * SLOW)
+        with self.lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            if self.inside >= self.enough:
+                self.met.set()
+        if self.enough:
+            self.met.wait(20 * SLOW)
+        else:
+            time.sleep(0.05)
+        with self.lock:
+            self.inside -= 1
         return common_v1.InvokeResponse()
 
 
 @pytest.mark.ours
-def test_more_connections_to_an_application_that_takes_few_streams(tmp_path):
-    many, port = 12, free_port()
-    server = grpc.server(futures.ThreadPoolExecutor(32), options=[("grpc.max_concurrent_streams", 4)])
-    appcallback_service_v1.add_AppCallbackServicer_to_server(Meeting(many), server)
+@pytest.mark.parametrize("calls, enough", [(150, 0), (900, 80)], ids=["few wait their turn", "very many get another connection"])
+def test_an_application_that_takes_few_streams(tmp_path, calls, enough):
+    streams, port, crowd = 50, free_port(), Crowd(enough)
+    server = grpc.server(futures.ThreadPoolExecutor(200), options=[("grpc.max_concurrent_streams", streams), ("grpc.so_reuseport", 0)])
+    appcallback_service_v1.add_AppCallbackServicer_to_server(crowd, server)
     server.add_insecure_port("127.0.0.1:%d" % port)
     server.start()
     s = Sidecar(tmp_path / "run", flags={"app-port": port, "app-protocol": "grpc"}, loops=1).start()
-    with futures.ThreadPoolExecutor(many) as pool:
-        request = api_v1.InvokeServiceRequest(id="testapp", message=common_v1.InvokeRequest(method="m", http_extension=common_v1.HTTPExtension(
-            verb=common_v1.HTTPExtension.POST)))
-        for answer in [pool.submit(s.rpc.InvokeService, request, timeout=30 * SLOW) for _ in range(many)]:
-            answer.result()
+    message = common_v1.InvokeRequest(method="m", http_extension=common_v1.HTTPExtension(verb=common_v1.HTTPExtension.POST))
+    request = api_v1.InvokeServiceRequest(id="testapp", message=message)
+    for answer in [s.rpc.InvokeService.future(request, timeout=40 * SLOW) for _ in range(calls)]:
+        answer.result()
+    assert crowd.most >= enough if enough else 1 < crowd.most <= streams
     s.stop()
     server.stop(None)

@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 import sys
+import threading
 import urllib.parse
 
 import grpc
@@ -164,3 +165,50 @@ def test_the_applications_token_stays_here(tmp_path, app):
     s.stop()
 
 
+
+
+def chunked(port, target, host="x"):
+    """What comes back for a chunked POST with a trailer: the raw text of the answer."""
+    with socket.create_connection(("127.0.0.1", port), 20) as c:
+        c.sendall(("POST %s HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n"
+                   "X-Behind: mine\r\nDapr-Api-Token: no\r\n\r\n" % (target, host)).encode())
+        text = b""
+        while piece := c.recv(65536):
+            text += piece
+        return text
+
+
+@pytest.mark.ours
+def test_trailers_both_ways(tmp_path):
+    """To one's own application and to servers outside; Dapr drops them."""
+    heard = []
+
+    def serve(listener):
+        while True:
+            try:
+                c, _ = listener.accept()
+            except OSError:
+                return
+            with c:
+                text = b""
+                while b"\r\n0\r\n" not in text or not text.endswith(b"\r\n\r\n"):
+                    piece = c.recv(65536)
+                    if not piece:
+                        break
+                    text += piece
+                if b"hello" in text:
+                    heard.append(text)
+                    c.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 42\r\nContent-Length: 7\r\n\r\n")
+                else:
+                    c.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        port = listener.getsockname()[1]
+        s = Sidecar(tmp_path / "run", endpoint("web", "http://127.0.0.1:%d" % port), flags={
+            "app-port": port, "disable-init-endpoints": "config,subscribe"}).start()
+        for name in ("testapp", "web"):
+            got = chunked(s.http, "/v1.0/invoke/%s/method/m" % name)
+            assert got.startswith(b"HTTP/1.1 200 OK\r\n") and got.lower().endswith(b"2\r\nok\r\n0\r\nx-sum: 42\r\n\r\n"), got
+            assert heard[-1].endswith(b"0\r\nX-Behind: mine\r\n\r\n"), heard[-1]
+        s.stop()
