@@ -10,7 +10,8 @@
 #include "http/client_inside.h"
 
 #define TRIES 2	   /* over connections that went stale */
-#define REFUSALS 6 /* tries in all, when the other side says that it did not look at the request */
+#define REFUSALS 12 /* tries in all, when the other side says that it did not look at the request */
+#define LONGEST_REST 4 /* of them: 256 ms */
 
 struct http_client_options http_client_defaults(void)
 {
@@ -265,10 +266,14 @@ static int repeatable(struct client_call *k)
 	return 0;
 }
 
-/* The first new try is made at once, those after it ever later: 1, 4, 16, 64 ms. */
+/*
+ * The first new try is made at once, those after it ever later: 1, 4, 16, 64, 256, 256 … ms. A server that takes few streams
+ * refuses for a while what came in the moment before it had noticed that others were over.
+ */
 static void rest(struct client_call *k)
 {
-	int64_t until = clock_ns() + (INT64_C(1000000) << 2 * (k->tries - 2));
+	int step = k->tries - 2 < LONGEST_REST ? k->tries - 2 : LONGEST_REST;
+	int64_t until = clock_ns() + (INT64_C(1000000) << 2 * step);
 
 	if (k->q.deadline_ns > 0 && k->q.deadline_ns < until)
 		until = k->q.deadline_ns;

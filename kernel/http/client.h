@@ -16,7 +16,7 @@
  *
  * A request that was given whole is sent once more by itself, on a new connection, if the connection was an old one that
  * turned out to be closed: only when nothing of a response was received, and, after some of it was sent, only GET, HEAD,
- * OPTIONS and TRACE. One that an HTTP/2 peer refused to look at (RFC 9113, 8.7) is sent up to five times more.
+ * OPTIONS and TRACE. One that an HTTP/2 peer refused to look at (RFC 9113, 8.7) is sent up to eleven times more, within 2 s.
  */
 #ifndef HTTP_CLIENT_H
 #define HTTP_CLIENT_H

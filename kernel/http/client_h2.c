@@ -237,6 +237,8 @@ static int open_session(struct client_h2 *h)
 	if (rc == 0) {
 		nghttp2_option_set_no_auto_window_update(option, 1);
 		nghttp2_option_set_no_closed_streams(option, 1);
+		/* Until its settings say how many it takes; more than it takes would be refused. */
+		nghttp2_option_set_peer_max_concurrent_streams(option, 1);
 		rc = nghttp2_session_client_new3(&h->session, callbacks, h, option, &h2_memory);
 	}
 	nghttp2_session_callbacks_del(callbacks);

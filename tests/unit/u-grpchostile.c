@@ -122,7 +122,7 @@ static const struct {
 	       { 1, ERROR_INTERNAL, 1 },
 	       { 2, ERROR_INTERNAL, 1 },
 	       { 3, ERROR_RESOURCE_EXHAUSTED, 1 },
-	       { 7, ERROR_UNAVAILABLE, 6 },
+	       { 7, ERROR_UNAVAILABLE, 12 },
 	       { 8, ERROR_CANCELLED, 1 },
 	       { 11, ERROR_RESOURCE_EXHAUSTED, 1 },
 	       { 12, ERROR_PERMISSION_DENIED, 1 },
