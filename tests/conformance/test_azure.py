@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""state.azure.blobstorage on Azurite: the suite, the ways in, and the layout beside Azure's own client."""
+import base64
+import os
+import subprocess
+import sys
+import uuid
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from azure.storage.blob import AccountSasPermissions, BlobServiceClient, ContentSettings, ResourceTypes, generate_account_sas
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+from azure_server import ACCOUNT, KEY, Azurite  # noqa: E402
+from certificates import Certificates  # noqa: E402
+from sidecar import Sidecar, component  # noqa: E402
+
+BUILD = os.environ.get("BUILD", "build")
+BENCH = os.path.join(BUILD, "bin", "davit-bench")
+TYPE = "state.azure.blobstorage"
+
+
+def plugin():
+    folder = os.path.join(BUILD, "lib", "davit", "plugins", TYPE)
+    version = sorted(os.listdir(folder))[-1]
+    return os.path.join(folder, version, TYPE + ".so")
+
+
+def bench(props, *words, env=None):
+    """The whole suite; the output of a run without a failure. v1 cannot pass it: it drops what stands before a key's "||"."""
+    argv = [BENCH, "-t", TYPE + "/v2", *words]
+    for name, value in props.items():
+        argv += ["-p", "%s=%s" % (name, value)]
+    p = subprocess.run(argv + [plugin()], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, errors="replace",
+                       timeout=240, env=dict(os.environ, **(env or {})))
+    assert p.returncode == 0 and " 0 failed" in p.stdout, p.stdout[-6000:]
+    return p.stdout
+
+
+@pytest.fixture(scope="module")
+def azurite(tmp_path_factory):
+    server = Azurite(tmp_path_factory.mktemp("azurite"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def client(azurite):
+    return BlobServiceClient.from_connection_string(azurite.connection_string)
+
+
+@pytest.fixture
+def container():
+    return "c" + uuid.uuid4().hex[:16]
+
+
+@pytest.fixture
+def sidecar(azurite, tmp_path, container):
+    """Stores `one` (v1) and `two` (v2) on one container."""
+    s = Sidecar(tmp_path, component("one", TYPE, azurite.by_key(container), version="v1"),
+                component("two", TYPE, azurite.by_key(container), version="v2"))
+    s.start()
+    yield s
+    s.stop()
+
+
+# -- the suite, by each right
+
+def test_by_account_key(azurite, container):
+    bench(azurite.by_key(container))
+
+
+def test_by_connection_string(azurite, container):
+    bench({"connectionString": azurite.connection_string, "containerName": container}, "-q")
+
+
+def test_by_shared_access_signature(azurite, container):
+    sas = generate_account_sas(ACCOUNT, KEY, ResourceTypes(service=True, container=True, object=True),
+                               AccountSasPermissions(read=True, write=True, delete=True, create=True, list=True, add=True),
+                               datetime.now(timezone.utc) + timedelta(hours=1))
+    bench({"connectionString": "BlobEndpoint=%s/%s;SharedAccessSignature=%s" % (azurite.endpoint, ACCOUNT, sas),
+           "containerName": container}, "-q")
+
+
+def test_over_https(tmp_path, container):
+    certificates = Certificates(tmp_path / "ca")
+    server = Azurite(tmp_path / "azurite", certificates.server)
+    try:
+        bench(server.by_key(container), "-q", env={"SSL_CERT_FILE": certificates.ca})
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("change, text", [
+    ({"accountKey": base64.b64encode(b"another").decode()}, "AuthorizationFailure"),
+    ({"accountKey": "not base64!"}, "not base64"),
+    ({"accountName": ""}, "missing or empty accountName"),
+    ({"endpoint": "localhost:1"}, "must be http:// or https://"),
+    ({"endpoint": "http://127.0.0.1:1", "retryCount": "0"}, "127.0.0.1"),
+    ({"retryCount": "many"}, "retryCount"),
+    ({"azureEnvironment": "Moon"}, "invalid Azure cloud: Moon"),
+    ({"containerName": "ab", "retryCount": "0"}, "failed to create Azure Storage container ab"),
+    ({"accountName": "", "connectionString": "AccountName=a"}, "neither AccountKey nor SharedAccessSignature"),
+    ({"accountName": "", "connectionString": "AccountKey=YQ=="}, "neither AccountName nor BlobEndpoint"),
+])
+def test_what_cannot_open_says_why(azurite, container, change, text):
+    p = dict(azurite.by_key(container), **change)
+    out = bench({k: v for k, v in p.items() if v}, "-f", text)
+    assert KEY not in out
+
+
+# -- what lies in the container
+
+def test_names_of_both_versions(sidecar, client, container):
+    sidecar.save("plain", 1, store="one")
+    sidecar.save("plain", 2, store="two")
+    sidecar.save("a/b c?d%e", 3, store="two")
+    names = {b.name: client.get_blob_client(container, b.name).download_blob().readall()
+             for b in client.get_container_client(container).list_blobs()}
+    assert names == {"plain": b"1", "testapp||plain": b"2", "testapp||a/b c?d%e": b"3"}
+
+
+def test_properties_and_metadata(sidecar, client, container):
+    sidecar.post("/v1.0/state/two", [{"key": "k", "value": {"a": 1}, "metadata": {
+        "contentType": "application/json", "ContentEncoding": "utf-8", "cachecontrol": "no-store", "contentLanguage": "en",
+        "contentDisposition": "attachment", "my-Key_1": "Grüße\x07 you", "!!": "nothing left"}}])
+    found = client.get_blob_client(container, "testapp||k").get_blob_properties()
+    s = found.content_settings
+    assert (s.content_type, s.content_encoding, s.cache_control, s.content_language, s.content_disposition) == (
+        "application/json", "utf-8", "no-store", "en", "attachment")
+    assert found.metadata == {"mykey1": "Gre you"}
+
+
+def test_a_wrong_md5_is_refused(sidecar):
+    r = sidecar.post("/v1.0/state/two", [{"key": "k", "value": 1, "metadata": {"contentMD5": "abc"}}])
+    assert r.status == 500 and "MD5" in r.message
+
+
+def test_what_azures_client_wrote_is_read(sidecar, client, container):
+    blob = client.get_blob_client(container, "testapp||theirs")
+    etag = blob.upload_blob(b'{"x":1}', content_settings=ContentSettings(content_type="application/json"))["etag"]
+    r = sidecar.get("/v1.0/state/two/theirs")
+    assert (r.status, r.json(), r.header("etag").strip('"')) == (200, {"x": 1}, etag.strip('"'))
+
+
+def test_our_etag_is_the_services(sidecar, client, container):
+    sidecar.save("k", 1, store="two")
+    etag = sidecar.get("/v1.0/state/two/k").header("etag")
+    assert client.get_blob_client(container, "testapp||k").get_blob_properties().etag.strip('"') == etag.strip('"')
+    client.get_blob_client(container, "testapp||k").upload_blob(b"2", overwrite=True)
+    r = sidecar.post("/v1.0/state/two", [{"key": "k", "value": 3, "etag": etag}])
+    assert r.status == 409, r
+
+
+def test_no_container_is_made_where_it_is_not_ours(azurite, client, container, tmp_path):
+    props = dict(azurite.by_key(container), disableEntityManagement="true")
+    s = Sidecar(tmp_path, component("store", TYPE, props, version="v2"))
+    s.start()
+    try:
+        assert s.post("/v1.0/state/store", [{"key": "k", "value": 1}]).status == 500
+        client.create_container(container)
+        assert s.post("/v1.0/state/store", [{"key": "k", "value": 1}]).status == 204
+    finally:
+        s.stop()
+
+
+@pytest.mark.parametrize("level", ["none", "blob", "container"])
+def test_public_access_of_a_new_container(azurite, client, container, level):
+    bench(dict(azurite.by_key(container), publicAccessLevel=level), "-q")
+    found = client.get_container_client(container).get_container_properties().public_access
+    assert found == (None if level == "none" else level)
+
+
+def test_the_server_dies_and_comes_back(azurite, tmp_path, container):
+    server = Azurite(tmp_path / "own")
+    s = Sidecar(tmp_path / "run", component("store", TYPE, dict(server.by_key(container), retryCount="1"), version="v2"))
+    s.start()
+    try:
+        assert s.post("/v1.0/state/store", [{"key": "k", "value": 1}]).status == 204
+        server.stop()
+        r = s.post("/v1.0/state/store", [{"key": "k", "value": 2}])
+        assert r.status == 500 and "localhost" in r.message, r
+        server.start()
+        assert s.get("/v1.0/state/store/k").json() == 1
+        assert s.post("/v1.0/state/store", [{"key": "k", "value": 3}]).status == 204
+    finally:
+        s.stop()
+        server.stop()
