@@ -183,6 +183,14 @@ static davit_status refused(const struct davit_http_response *r, struct azure_fa
 	return f->status;
 }
 
+/* A failure without an answer says who was asked. */
+static davit_status named(const struct azure_storage *s, struct azure_fault *f)
+{
+	struct azure_fault why = *f;
+
+	return azure_fault_set(f, why.status, "%.200s: %.800s", s->base, why.text);
+}
+
 davit_status azure_storage_send(struct azure_storage *s, struct davit_call *call, const struct azure_storage_request *q,
 				const struct davit_http_response **ret_response, struct azure_fault *f)
 {
@@ -200,7 +208,7 @@ davit_status azure_storage_send(struct azure_storage *s, struct davit_call *call
 	for (;;) {
 		status = azure_exchange(&e, call, &r, f);
 		if (status != DAVIT_OK)
-			return status;
+			return named(s, f);
 		/* A token may be taken back before its time: once with a new one. */
 		if (r->code != 401 || s->credential == NULL || fresh++)
 			break;
