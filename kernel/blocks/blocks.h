@@ -18,6 +18,7 @@
 #include "telemetry/metrics.h"
 
 struct state_crypt;
+struct outbox;
 
 struct state_store {
 	struct str name;
@@ -27,6 +28,7 @@ struct state_store {
 	struct str prefix; /* put before each key, "||" included; "" none */
 	struct state_crypt *crypt; /* NULL: values are kept as they come */
 	const struct policy *policy; /* around each operation; NULL: none */
+	struct outbox *outbox;	     /* what its transactions publish; NULL: nothing */
 };
 
 struct secret_store {

@@ -41,6 +41,16 @@ static void lost(void *ctx)
 
 static const struct subscriber_sink sink = { .send = send_one, .send_bulk = send_bulk, .lost = lost };
 
+static struct topic_answer send_outbox(void *ctx, struct arena *a, const struct topic_event *e,
+				       struct topic_cancel *cancel)
+{
+	struct keeper *k = ctx;
+
+	return outbox_deliver(k->all->blocks, k->outbox, a, e, cancel);
+}
+
+static const struct subscriber_sink outbox_sink = { .send = send_outbox, .lost = lost };
+
 /* ---- Its fiber ---- */
 
 static struct loop *home(const struct keeper *k)
@@ -187,8 +197,9 @@ struct keeper *keeper_new(struct subscribers *all, const struct declared *d, str
 	k->arena = a;
 	k->loop = l;
 	k->o = (struct subscriber_options){
-		.blocks = all->blocks, .pubsub = p, .about = d->about, .routing = d->routing, .sink = &sink, .ctx = k
+		.blocks = all->blocks, .pubsub = p, .about = d->about, .routing = d->routing, .sink = d->outbox ? &outbox_sink : &sink, .ctx = k
 	};
+	k->outbox = d->outbox;
 	k->begin.run = begin;
 	k->stop.run = stop;
 	k->tried.run = has_tried;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "blocks/blocks.h"
+#include "blocks/outbox.h"
 #include "blocks/properties.h"
 #include "blocks/pubsub.h"
 #include "blocks/state_crypt.h"
@@ -145,6 +146,7 @@ static struct error add_state(struct blocks *b, struct opened *o, const struct d
 		log_info("Automatic encryption enabled for state store " STR_FMT, STR_ARG(c->name));
 	}
 	o->actor_store = str_truthy(properties_get(props, n, "actorStateStore"));
+	store->outbox = outbox_new(b->arena, store, props, n, b->o.app_id, b->o.name_space);
 	if (map_set(&b->state, c->name, store, NULL) < 0)
 		return init_failed(b, c, STR("out of memory"));
 	return ERROR_NONE;

@@ -194,6 +194,19 @@ struct error pubsub_error_forbidden(struct arena *a, struct str name, struct str
 	return topic_failed(a, &k, name, topic, text, text);
 }
 
+struct error pubsub_error_outbox(struct arena *a, struct str app_id, struct str why)
+{
+	static const struct kind k = { ERROR_INTERNAL, 500, "ERR_PUBLISH_OUTBOX", "DAPR_PUBSUB_OUTBOX" };
+	struct error e = make(a, &k,
+			      arena_printf(a, "error while publishing outbox message: " STR_FMT, STR_ARG(why)));
+	struct error_pair *pairs = arena_alloc(a, 2 * sizeof(*pairs));
+
+	pairs[0] = (struct error_pair){ STR("appID"), app_id };
+	pairs[1] = (struct error_pair){ STR("error"), why };
+	add_info(a, &e, &k, pairs, 2);
+	return e;
+}
+
 struct error pubsub_error_publish(struct arena *a, struct str name, struct str topic, struct str why)
 {
 	static const struct kind k = { ERROR_INTERNAL, 500, "ERR_PUBSUB_PUBLISH_MESSAGE",

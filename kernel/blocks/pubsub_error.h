@@ -23,5 +23,6 @@ struct error pubsub_error_entries(struct arena *a, struct str name, struct str t
 				  struct str why);
 
 struct error pubsub_error_forbidden(struct arena *a, struct str name, struct str topic, struct str app_id);
+struct error pubsub_error_outbox(struct arena *a, struct str app_id, struct str why);
 struct error pubsub_error_publish(struct arena *a, struct str name, struct str topic, struct str why);
 #endif

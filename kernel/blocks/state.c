@@ -4,6 +4,7 @@
 #include "base/banned.h"
 #include "base/clock.h"
 #include "base/jstream.h"
+#include "blocks/outbox.h"
 #include "blocks/state_error.h"
 #include "blocks/state_key.h"
 #include "blocks/state_request.h"
@@ -242,20 +243,28 @@ static size_t most_ops(const struct answer *got)
 struct error state_transact(struct blocks *b, struct scope *s, struct state_store *store, const struct state_step *steps,
 			    size_t n, const struct davit_pair *metadata, size_t nmetadata)
 {
-	const struct davit_state_op **ops = arena_alloc(s->arena, sizeof(*ops) * (n + 1));
+	const struct davit_state_op **ops = arena_alloc(s->arena, sizeof(*ops) * (2 * n + 1));
+	const struct davit_state_op **markers = arena_alloc(s->arena, sizeof(*markers) * (n + 1));
 	struct davit_state_multi *in = arena_alloc(s->arena, sizeof(*in));
-	int64_t began = clock_ns();
-	struct answer got;
 	struct error e = state_can_transact(store, s->arena);
-	size_t i;
+	size_t i, nmarkers = 0;
+	struct answer got;
+	int64_t began;
 
 	if (error_is(&e) || n == 0)
 		return e;
+	if (store->outbox != NULL)
+		e = outbox_publish(b, s, store, steps, n, &steps, &n, markers, &nmarkers);
+	if (error_is(&e))
+		return e;
+	began = clock_ns();
 	for (i = 0; i < n; i++) {
 		e = make_op(s, store, &steps[i], &ops[i]);
 		if (error_is(&e))
 			return e;
 	}
+	for (i = 0; i < nmarkers; i++)
+		ops[n++] = markers[i];
 	if (store->ops->max_ops > 0 && n > store->ops->max_ops)
 		return state_error_too_many(s->arena, store->name, n, store->ops->max_ops);
 	*in = (struct davit_state_multi)DAVIT_INIT(davit_state_multi, .ops = ops, .nops = n, .metadata = metadata,

@@ -77,26 +77,44 @@ void subscribers_free(struct subscribers *all)
 
 /* ---- The application's ---- */
 
+static void start_one(struct subscribers *all, const struct declared *d, size_t at)
+{
+	struct pubsub *p = map_get(&all->blocks->pubsub, d->about->pubsub);
+	struct keeper *k;
+
+	if (p == NULL)
+		return;
+	k = keeper_new(all, d, p, all->o.loops[at % (size_t)all->o.nloops]);
+	if (k == NULL) {
+		log_error("Failed to start subscription for pubsub " STR_FMT ", topic " STR_FMT ": out of memory",
+			  STR_ARG(p->name), STR_ARG(d->about->topic));
+		return;
+	}
+	k->next = all->keepers;
+	all->keepers = k;
+}
+
 static void start_all(struct subscribers *all, struct arena *a)
 {
 	struct declared_list wanted = subscribers_wanted(all, a);
+	const struct map_entry *e;
 	size_t i, at = 0;
 
-	for (i = 0; i < wanted.n; i++) {
-		struct pubsub *p = map_get(&all->blocks->pubsub, wanted.p[i].about->pubsub);
-		struct keeper *k;
+	for (i = 0; i < wanted.n; i++)
+		start_one(all, &wanted.p[i], i);
+	while ((e = map_next(&all->blocks->state, &at)) != NULL) {
+		struct outbox *o = ((struct state_store *)e->value)->outbox;
+		struct declared d = { .outbox = o };
 
-		if (p == NULL)
+		if (o == NULL)
 			continue;
-		k = keeper_new(all, &wanted.p[i], p, all->o.loops[at++ % (size_t)all->o.nloops]);
-		if (k == NULL) {
-			log_error("Failed to start subscription for pubsub " STR_FMT ", topic " STR_FMT
-				  ": out of memory",
-				  STR_ARG(p->name), STR_ARG(wanted.p[i].about->topic));
-			continue;
-		}
-		k->next = all->keepers;
-		all->keepers = k;
+		if (map_get(&all->blocks->pubsub, o->about.pubsub) == NULL)
+			log_write(LOG_WARN, "dapr.outbox",
+				  "could not subscribe to internal outbox topic: outbox pubsub " STR_FMT " not loaded",
+				  STR_ARG(o->about.pubsub));
+		d.about = &o->about;
+		d.routing = o->routing;
+		start_one(all, &d, i++);
 	}
 }
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "blocks/outbox.h"
 #include "blocks/subscribers.h"
 #include "loop/fiber.h"
 #include "loop/loop.h"
@@ -13,6 +14,7 @@
 struct declared { /* by a resource or the application */
 	const struct subscription *about;
 	const struct routing *routing;
+	struct outbox *outbox; /* its events are for this, not for the application; NULL: none */
 };
 
 struct declared_list {
@@ -26,6 +28,7 @@ struct keeper {
 	struct keeper *next;
 	struct arena *arena; /* its own: it lies there */
 	struct subscriber_options o;
+	struct outbox *outbox;
 	struct loop *loop;
 	struct loop_task begin, stop, tried, ended;
 	_Atomic int drain, within_ms; /* set before `stop` is posted */
