@@ -195,9 +195,13 @@ static void no_credit(struct host *h)
 	}
 	held = subscription_take(&s, 5000);
 	report(held != NULL && subscription_take(&s, 300) == NULL, NULL, "credit for one is one message");
-	report(subscription_close(&s) == 0, NULL, "and who waits for more ends when it is cancelled");
+	pthread_mutex_lock(&s.lock); /* with the message still held */
+	s.cancelled = 1;
+	pthread_cond_broadcast(&s.changed);
+	pthread_mutex_unlock(&s.lock);
 	if (held != NULL)
 		subscription_settle(&s, held, DAVIT_SETTLE_RETRY);
+	report(subscription_close(&s) == 0, NULL, "and who waits for more ends when it is cancelled");
 }
 
 void suite_fault(struct host *h, const struct davit_pair *props, size_t n)
