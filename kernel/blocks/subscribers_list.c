@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which subscriptions there are: read from resources, asked of the application, shown to the metadata API. */
 #include "base/banned.h"
-#include "base/clock.h"
 #include "base/log.h"
-#include "base/random.h"
 #include "blocks/subscribers_inside.h"
+#include "policy/run.h"
 
 #define LOG_SCOPE "dapr.runtime.processor.subscription"
-#define MS INT64_C(1000000)
-
-/* Dapr's DaprBuiltInInitializationRetries. */
-#define ASK_TIMES 4
-#define ASK_PAUSE (500 * MS)
-#define ASK_PAUSE_MOST (1000 * MS)
-#define ASK_NS (10 * 1000 * MS)
 
 /* ---- Resources ---- */
 
@@ -55,33 +47,30 @@ int subscribers_read(struct subscribers *all, struct str *ret_message)
 
 /* ---- The application ---- */
 
-static void rest(struct subscribers *all, int64_t pause)
-{
-	uint32_t r;
-	int64_t until;
-
-	random_bytes(&r, sizeof(r));
-	until = clock_ns() + pause / 2 + (int64_t)((double)pause * (r / 4294967296.0));
-	while (!all->closing && clock_ns() < until)
-		fiber_park_until(until);
-}
-
+/* Tried again as Dapr's initialization is, which a resource may define anew. */
 static struct error ask_until_it_answers(struct subscribers *all, struct arena *a, struct subscription **ret_list,
 					 size_t *ret_n)
 {
-	int64_t until = clock_ns() + ASK_NS, pause = ASK_PAUSE;
-	struct error e;
-	int times, again;
+	struct policy retries = policies_built_in(all->blocks->o.policies, POLICY_INITIALIZATION_RETRIES);
+	struct scope *scope = arena_zalloc(a, sizeof(*scope));
+	enum policy_verdict v;
+	struct policy_run run;
+	struct error e, refusal;
+	int again = 0;
 
-	for (times = 1;; times++) {
-		e = topic_list(all->app, a, 0, &all->asking, ret_list, ret_n, &again);
-		if (!error_is(&e) || !again || times == ASK_TIMES || clock_ns() + pause > until || all->closing)
-			return e;
-		log_debug("asking the application for its subscriptions failed, trying again: " STR_FMT,
-			  STR_ARG(e.message));
-		rest(all, pause);
-		pause = pause * 3 / 2 > ASK_PAUSE_MOST ? ASK_PAUSE_MOST : pause * 3 / 2;
-	}
+	scope->arena = a;
+	all->asking.scope = scope;
+	policy_start(&run, &retries, scope);
+	do {
+		if (!policy_enter(&run, &refusal)) {
+			e = refusal;
+			break;
+		}
+		e = topic_list(all->app, a, run.until_ns, &all->asking, ret_list, ret_n, &again);
+		v = !error_is(&e) ? POLICY_WELL : again && !all->closing ? POLICY_FAILED : POLICY_FAILED_FOR_GOOD;
+	} while (policy_again(&run, v, POLICY_NO_CODE));
+	all->asking.scope = NULL;
+	return e;
 }
 
 /* One line a component, in Dapr's words. */
