@@ -65,10 +65,10 @@ void *recycle_zalloc(size_t n, size_t size)
 
 void recycle_free(void *memory)
 {
-	struct piece *p = (struct piece *)memory - 1;
+	struct piece *p = memory ? (struct piece *)memory - 1 : NULL;
 	size_t class;
 
-	if (memory == NULL)
+	if (p == NULL)
 		return;
 	if (p->size > RECYCLE_MAX || kept.bytes + p->size > LIMIT) {
 		mem_free(p);
