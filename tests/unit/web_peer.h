@@ -31,7 +31,7 @@ struct web_one {
 	struct web *web;
 	int fd, close;
 	SSL *ssl;
-	char in[65536];
+	char in[16384];
 	size_t n; /* bytes there */
 };
 
