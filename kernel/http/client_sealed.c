@@ -97,6 +97,8 @@ int client_sealed_write(struct client_link *l, const uv_buf_t *bufs, unsigned nb
 			s->plain[s->nplain++] = bufs[i];
 	}
 	rc = pump(l);
+	if (rc < 0)
+		s->nplain = 0; /* what is left is the owner's again */
 	l->writing = rc == 1;
 	*ret_sent = rc >= 0 ? total : 0;
 	return rc;
@@ -112,6 +114,8 @@ void client_sealed_written(struct client_link *l, int status)
 	if (s->shaking)
 		fiber_wake(l->dialer);
 	status = status < 0 ? status : pump(l);
+	if (status < 0)
+		s->nplain = 0;
 	if (status == 1 || !l->writing)
 		return;
 	l->writing = 0;
