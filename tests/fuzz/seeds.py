@@ -105,15 +105,22 @@ def configuration():
 
 
 def manifest():
-    return [b"m" + x for x in read("manifests/**/*.json")[::7]] + [
+    head = b'm{"name":"acme","version":"1.0.0","vendor":"A","licence":"MIT","library":"acme.so","abi":1,"sha256":"%s","components":[' \
+           % (b"0" * 64)
+    managed = b'{"type":"state.acme","version":"v1","block":"state","status":"stable","tier":"managed","metadata":[{"name":"url",' \
+              b'"type":"string","required":true,"sensitive":true,"aliases":["uri"]},{"name":"n","type":"number","default":3}]}'
+    default = b'{"type":"state.acme","version":"v2","tier":"standard","default":true,"open":true,"metadata":[{"name":"m",' \
+              b'"allowed":["a","b"],"missing":"say m"}]}'
+    return [head + managed + b"]}", head + default + b"]}", head + managed + b"," + default + b"]}"] + [
+        b"m" + x for x in read("manifests/**/*.json")[::7]] + [
         b'i{"entries":[{"type":"state.redis","version":"v1","plugin_version":"1.0.0","sha256":"%s","tier":"managed"}]}' % (b"a" * 64)]
 
 
 def note():
-    name, version = b"state.acme\0".ljust(64, b"\0"), b"0.1.0\0".ljust(32, b"\0")
+    name, version = b"state.acme\0".ljust(96, b"\0"), b"0.1.0\0".ljust(32, b"\0")
     head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 64, 0, 0, 64, 56, 1, 64, 0, 0)
     out = []
-    for rest in (112, 140, 200):
+    for rest in (140, 144, 200):
         body = (struct.pack("<IIII", 0, 1, 1, 0) + name + version).ljust(rest, b"\0")
         segment = struct.pack("<III", 8, len(body), 1) + b"Davit\0\0\0" + body
         out.append(head + struct.pack("<IIQQQQQQ", 4, 4, 120, 0, 0, len(segment), len(segment), 4) + segment)
