@@ -14,7 +14,7 @@ static void run(struct arena *a, struct str input)
 		fuzz_require(e.message.n > 0);
 		return;
 	}
-	FUZZ_PLANTED(c->metric.nrules > 1);
+	FUZZ_PLANTED(c->tracing.otel.timeout > 5000000000);
 	configuration_secret_allowed(c, STR("store"), STR("secret"));
 	configuration_component_denied(c, STR("state.redis"), STR("v1"));
 	configuration_feature(c, "HotReload");

@@ -13,7 +13,7 @@ static void read_manifest(struct arena *a, struct str input)
 		fuzz_require(why.n > 0);
 		return;
 	}
-	FUZZ_PLANTED(m.components[0].tier == TIER_MANAGED && m.components[0].is_default);
+	FUZZ_PLANTED(m.abi > 1);
 	for (i = 0; i < m.ncomponents; i++)
 		fuzz_require(m.components[i].type.n > 0 && tier_name(m.components[i].tier) != NULL);
 	if (m.ncomponents > 0 && m.components[0].nfields > 0)
