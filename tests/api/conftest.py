@@ -48,20 +48,28 @@ def redis(scratch):
     return {"redisHost": Redis(scratch / "redis").host}
 
 
-# Those that need a server start it; it ends with this process.
+def postgresql(scratch):
+    from postgresql_server import Postgres
+    return {"connectionString": Postgres().url}
+
+
+# A type, and a version behind a slash if it is not v1. Those that need a server start it; it ends with this process.
 STORES = {
     "state.in-memory": lambda scratch: {},
     "state.sqlite": lambda scratch: {"connectionString": "file:%s/state.db" % scratch},
     "state.redis": redis,
+    "state.postgresql": postgresql,
+    "state.postgresql/v2": postgresql,
 }
 # Dapr's Redis does not tell when a value expires, keeps the time to live of what is saved without one, and has its own words
-# for a query: tests/api/test_redis.py.
-LIKE_OTHERS = [k for k in STORES if k != "state.redis"]
+# for a query: tests/api/test_redis.py. PostgreSQL's v1 keeps JSON parsed, and answers queries: tests/api/test_postgresql.py.
+LIKE_OTHERS = [k for k in STORES if k not in ("state.redis", "state.postgresql")]
 
 
 def shared(tmp_path_factory, kind, loops):
     scratch = tmp_path_factory.mktemp("store")
-    s = Sidecar(scratch / "run", component("store", kind, STORES[kind](scratch)), loops=loops)
+    s = Sidecar(scratch / "run", component("store", kind.split("/")[0], STORES[kind](scratch),
+                                           version="v2" if kind.endswith("/v2") else "v1"), loops=loops)
     s.start()
     return s
 

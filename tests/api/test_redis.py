@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A sidecar whose store is Redis, and Redis killed, frozen, started anew, slow, half way through an answer; and what is said of it."""
 import http.client
-import json
-import socket
 import threading
 import time
 
 import pytest
 from redis_server import Certificates, Cluster, Redis, Watched
 from sidecar import LOOPS, SLOW, component
+from trouble import Load, Proxy, works
 
 pytestmark = pytest.mark.ours
 
@@ -24,105 +23,6 @@ def made():
 
 def redis_component(server, name="store", **more):
     return component(name, "state.redis", dict({"redisHost": server.host}, **more))
-
-
-class Proxy:
-    """Stands between: passes all on, or does with what the server says as it is told."""
-
-    def __init__(self, port):
-        self.port, self.to = 0, port
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.delay, self.cut, self.reset, self.garbage = 0, None, False, None
-        self.open = True
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    host = property(lambda self: "127.0.0.1:%d" % self.port)
-
-    def accept(self):
-        while self.open:
-            try:
-                ours, _ = self.listener.accept()
-                theirs = socket.create_connection(("127.0.0.1", self.to))
-            except OSError:
-                return
-            threading.Thread(target=self.pump, args=(ours, theirs, False), daemon=True).start()
-            threading.Thread(target=self.pump, args=(theirs, ours, True), daemon=True).start()
-
-    def pump(self, source, sink, answers):
-        try:
-            while data := source.recv(65536):
-                if answers and self.garbage:
-                    data, self.garbage = self.garbage, None
-                if answers and self.delay:
-                    time.sleep(self.delay)
-                if answers and self.cut is not None:
-                    sink.sendall(data[:self.cut])
-                    self.cut = None
-                    if self.reset:
-                        time.sleep(0.05)
-                        sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-                    break
-                sink.sendall(data)
-        except OSError:
-            pass
-        for s in (sink, source):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            s.close()
-
-    def stop(self):
-        self.open = False
-        self.listener.close()
-
-
-class Load:
-    """Threads that save numbers, each into keys of its own, and note what was acknowledged."""
-
-    def __init__(self, sidecar, threads=8):
-        self.sidecar, self.going, self.acknowledged, self.failed, self.slowest = sidecar, True, {}, 0, 0
-        self.threads = [threading.Thread(target=self.run, args=(i,)) for i in range(threads)]
-        self.lock = threading.Lock()
-        for t in self.threads:
-            t.start()
-
-    def run(self, i):
-        connection, n = self.sidecar.connect(), 0
-        while self.going:
-            n += 1
-            key, began = "t%d-%d" % (i, n % 50), time.monotonic()
-            connection.request("POST", "/v1.0/state/store", json.dumps([{"key": key, "value": n}]),
-                               {"Content-Type": "application/json"})
-            r = connection.getresponse()
-            r.read()
-            with self.lock:
-                self.slowest = max(self.slowest, time.monotonic() - began)
-                if r.status == 204:
-                    self.acknowledged[key] = n
-                else:
-                    self.failed += 1
-            if r.status != 204:
-                time.sleep(0.02)
-        connection.close()
-
-    def stop(self):
-        self.going = False
-        for t in self.threads:
-            t.join()
-
-    def check(self):
-        """Each key has what was acknowledged last, or something that was tried after it."""
-        for key, n in self.acknowledged.items():
-            assert self.sidecar.read(key).json >= n, key
-
-
-def works(sidecar, seconds=15):
-    end = time.monotonic() + seconds * SLOW
-    while sidecar.save("probe", 1).status != 204:
-        assert time.monotonic() < end, sidecar.log()[-3000:]
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("loops", LOOPS)

@@ -113,7 +113,7 @@ def test_delete_in_bulk(store, key):
 
 def test_delete_in_bulk_with_a_stale_etag(store, key):
     write(store, key, b"1")
-    request = api_v1.DeleteBulkStateRequest(store_name="store", states=[Item(key=key, etag=Etag(value=str(uuid.uuid4()))), Item(key=key + "b")])
+    request = api_v1.DeleteBulkStateRequest(store_name="store", states=[Item(key=key, etag=Etag(value="1234567")), Item(key=key + "b")])
     assert refused(store.rpc.DeleteBulkState, request).code() == Code.ABORTED
     assert get(store, key).data == b"1"
 

@@ -294,7 +294,7 @@ static davit_status emit_rows(struct store *s, struct davit_call *call, PGresult
 	for (i = 0; i < n && status == DAVIT_OK; i++) {
 		struct davit_str key = { PQgetvalue(*r, i, COLUMN_KEY), (size_t)PQgetlength(*r, i, COLUMN_KEY) };
 
-		status = row_emit(s, call, key, r, i, f);
+		status = row_emit(s, call, key, r, i, 0, f);
 	}
 	if (page->limit > 0) { /* also behind the last page, as Dapr does */
 		snprintf(token, sizeof(token), "%lld", page->skip + n);

@@ -226,7 +226,7 @@ davit_status read_get(struct store *s, struct davit_call *call, const struct dav
 	if (status == DAVIT_OK && r.result == NULL)
 		status = f.status;
 	if (status == DAVIT_OK && PQntuples(r.result) > 0)
-		status = row_emit(s, call, in->key, &r.result, 0, &f);
+		status = row_emit(s, call, in->key, &r.result, 0, 1, &f);
 	PQclear(r.result);
 	return status != DAVIT_OK && f.status == status ? pg_fault_tell(&f, call) : status;
 }
@@ -261,12 +261,60 @@ static char *array_of(const struct davit_state_bulk *in)
 	return text;
 }
 
+static int by_bytes(const void *a, const void *b)
+{
+	const struct davit_str *x = a, *y = b;
+	int order = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
+
+	return order ? order : x->n < y->n ? -1 : x->n > y->n;
+}
+
+struct bulk {
+	const struct davit_state_bulk *in;
+	char *array;
+	struct davit_str *sorted;
+};
+
+/* How often a key was asked for: a row comes once for all. */
+static uint64_t times_asked(const struct bulk *b, struct davit_str key)
+{
+	uint64_t low = 0, high = b->in->n, n = 0;
+
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+
+		if (by_bytes(&b->sorted[middle], &key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	while (low + n < b->in->n && by_bytes(&b->sorted[low + n], &key) == 0)
+		n++;
+	return n;
+}
+
+static davit_status emit_one(struct store *s, struct davit_call *call, PGresult **r, int row, struct pg_fault *f)
+{
+	struct davit_str key = { PQgetvalue(*r, row, COLUMN_KEY), (size_t)PQgetlength(*r, row, COLUMN_KEY) };
+	struct davit_state_item trouble = DAVIT_INIT(davit_state_item, .key = key);
+	davit_status status = row_emit(s, call, key, r, row, 0, f);
+
+	if (status != DAVIT_DATA_LOSS)
+		return status;
+	trouble.status = status; /* one key's trouble is that key's */
+	trouble.error = davit_str(f->text);
+	f->status = DAVIT_OK;
+	return davit_emit_state(call, &trouble);
+}
+
 static davit_status do_bulk(struct store *s, struct davit_call *call, struct pg_connection *c, int64_t until_ms,
 			    void *arg, struct pg_fault *f)
 {
-	struct pg_value keys = pg_word(arg);
+	const struct bulk *b = arg;
+	struct pg_value keys = pg_word(b->array);
 	PGresult *r = NULL;
 	davit_status status = pg_do(c, call, until_ms, &s->statements[S_BULK], &keys, 1, &r, f);
+	uint64_t times;
 	int i, n;
 
 	if (status == DAVIT_UNAVAILABLE && c->broken)
@@ -275,15 +323,10 @@ static davit_status do_bulk(struct store *s, struct davit_call *call, struct pg_
 		return status;
 	for (i = 0, n = PQntuples(r); i < n && status == DAVIT_OK; i++) {
 		struct davit_str key = { PQgetvalue(r, i, COLUMN_KEY), (size_t)PQgetlength(r, i, COLUMN_KEY) };
-		struct davit_state_item trouble = DAVIT_INIT(davit_state_item, .key = key);
 
-		status = row_emit(s, call, key, &r, i, f);
-		if (status != DAVIT_DATA_LOSS) /* one key's trouble is that key's */
-			continue;
-		trouble.status = status;
-		trouble.error = davit_str(f->text);
-		status = davit_emit_state(call, &trouble);
-		f->status = DAVIT_OK;
+		times = (uint64_t)n == b->in->n ? 1 : times_asked(b, key);
+		for (; times > 0 && status == DAVIT_OK; times--)
+			status = emit_one(s, call, &r, i, f);
 	}
 	PQclear(r);
 	return status;
@@ -291,16 +334,24 @@ static davit_status do_bulk(struct store *s, struct davit_call *call, struct pg_
 
 davit_status read_bulk(struct store *s, struct davit_call *call, const struct davit_state_bulk *in)
 {
+	struct bulk b = { .in = in };
 	struct pg_fault f = { .status = DAVIT_OK };
 	davit_status status;
-	char *keys;
+	uint64_t i;
 
 	if (in->n == 0)
 		return DAVIT_OK;
-	keys = array_of(in);
-	if (keys == NULL)
-		return davit_fail(call, DAVIT_EXHAUSTED, NULL, "no memory left");
-	status = store_with(s, call, do_bulk, keys, &f);
-	free(keys);
+	b.array = array_of(in);
+	b.sorted = reallocarray(NULL, in->n, sizeof(*b.sorted));
+	if (b.array != NULL && b.sorted != NULL) {
+		for (i = 0; i < in->n; i++)
+			b.sorted[i] = in->keys[i]->key;
+		qsort(b.sorted, in->n, sizeof(*b.sorted), by_bytes);
+		status = store_with(s, call, do_bulk, &b, &f);
+	} else {
+		status = pg_fault_no_memory(&f);
+	}
+	free(b.array);
+	free(b.sorted);
 	return status != DAVIT_OK && f.status == status ? pg_fault_tell(&f, call) : status;
 }

@@ -123,18 +123,18 @@ static davit_status emit_hex(struct davit_call *call, struct davit_state_item *i
 	return status;
 }
 
-static davit_status emit(struct davit_call *call, struct davit_state_item *item, PGresult **r)
+static davit_status emit(struct davit_call *call, struct davit_state_item *item, PGresult **r, int give)
 {
 	davit_status status;
 
-	if (item->value.n <= EMIT_COPY || PQntuples(*r) != 1)
+	if (item->value.n <= EMIT_COPY || !give)
 		return davit_emit_state(call, item);
 	status = davit_emit_owned(call, item, clear, *r);
 	*r = NULL;
 	return status;
 }
 
-davit_status row_emit(struct store *s, struct davit_call *call, struct davit_str key, PGresult **r, int row,
+davit_status row_emit(struct store *s, struct davit_call *call, struct davit_str key, PGresult **r, int row, int give,
 		      struct pg_fault *f)
 {
 	struct davit_state_item item = DAVIT_INIT(davit_state_item, .key = key);
@@ -150,11 +150,11 @@ davit_status row_emit(struct store *s, struct davit_call *call, struct davit_str
 	item.expires_ms = take_expiry(s, cell(*r, row, COLUMN_EXPIRY));
 	item.value = (struct davit_bytes){ value.p, value.n };
 	if (s->v2)
-		return s->options.mode == PG_SIMPLE ? emit_hex(call, &item, f) : emit(call, &item, r);
+		return s->options.mode == PG_SIMPLE ? emit_hex(call, &item, f) : emit(call, &item, r, give);
 	binary = cell(*r, row, COLUMN_BINARY);
 	if (take_json(s, value, &item.value) < 0)
 		return bad(f, key, "has a value of an unknown form");
 	if (binary.n == 1 && binary.p[0] == (s->options.mode == PG_SIMPLE ? 't' : 1))
 		return emit_base64(call, &item, f);
-	return emit(call, &item, r);
+	return emit(call, &item, r, give);
 }

@@ -54,8 +54,8 @@ void sql_release(struct store *s);
 /* Columns of S_GET and S_BULK. */
 enum { COLUMN_VALUE, COLUMN_ETAG, COLUMN_EXPIRY, COLUMN_KEY, COLUMN_BINARY };
 
-/* One row as a record. The result is the caller's; large values are handed over with it, and then *r is NULL. */
-davit_status row_emit(struct store *s, struct davit_call *call, struct davit_str key, PGresult **r, int row,
+/* One row as a record. The result is the caller's; with `give` a large value is handed over with it, and then *r is NULL. */
+davit_status row_emit(struct store *s, struct davit_call *call, struct davit_str key, PGresult **r, int row, int give,
 		      struct pg_fault *f);
 
 /* Runs fn with a connection, once more with another one if that may help. */
