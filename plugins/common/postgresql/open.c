@@ -61,9 +61,14 @@ davit_status pg_wait(struct pg_connection *c, struct davit_call *call, int what,
 							      : "its socket cannot be waited for");
 }
 
-static void ignore(void *arg, const PGresult *r)
+/* What a server says unasked: that it ends this connection is worth knowing, even before its end is seen. */
+static void take_notice(void *arg, const PGresult *r)
 {
-	(void)arg, (void)r;
+	const char *code = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+	struct pg_connection *c = arg;
+
+	if (code != NULL && strncmp(code, "57P", 3) == 0)
+		c->broken = 1;
 }
 
 static davit_status shake_hands(struct pg_connection *c, struct davit_call *call, int64_t until_ms, struct pg_fault *f)
@@ -109,7 +114,7 @@ static davit_status begin(struct pg_connection *c, const struct pg_options *o, c
 	if (PQstatus(c->pg) == CONNECTION_BAD)
 		return pg_fault_connection(f, c->pg, "");
 	PQsetErrorVerbosity(c->pg, PQERRORS_VERBOSE); /* for the SQLSTATE, which libpq tells no other way here */
-	PQsetNoticeReceiver(c->pg, ignore, NULL);
+	PQsetNoticeReceiver(c->pg, take_notice, c);
 	return DAVIT_OK;
 }
 
@@ -259,5 +264,8 @@ void pg_connection_close(struct pg_connection *c)
 
 int pg_connection_lives(struct pg_connection *c)
 {
-	return !c->broken && PQconsumeInput(c->pg) == 1 && PQstatus(c->pg) == CONNECTION_OK;
+	if (c->broken || PQconsumeInput(c->pg) != 1)
+		return 0;
+	PQisBusy(c->pg); /* reads what has come */
+	return !c->broken && PQstatus(c->pg) == CONNECTION_OK;
 }

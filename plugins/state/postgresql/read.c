@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading. Look-ups of one key gather while no connection is free, and whoever comes first takes all that came meanwhile along
- * on the connection it gets: many answers for one trip to the server. Reading waits for no lock of a row, so nobody is held up
- * by what another asks for. Each has its own answer: after an error the rest of the trip was not carried out and goes again.
+ * Reading. Look-ups of one key gather until a fiber of the store's own has a connection for them, and then all that came
+ * meanwhile go along: many answers for one trip to the server. Reading waits for no lock of a row, so nobody is held up by what
+ * another asks for. Each has its own answer: after an error the rest of the trip was not carried out and goes again.
  */
 #include <stdlib.h>
 
@@ -16,12 +16,15 @@ struct reading {
 	struct davit_str key;
 	struct davit_fiber *fiber;
 	struct reading **seat; /* on a trip; NULL: not on one */
-	int leads, over, tries;
+	int over, tries;
 	PGresult *result;	/* the row, or none, or an error */
 	struct pg_fault *fault; /* where it is told why there is no result */
 };
 
-static void join(struct store *s, struct reading *r)
+static void set_out(struct store *s);
+
+/* Not inlined, or the compiler takes the queue for one that keeps it beyond its life. */
+__attribute__((noinline)) static void join(struct store *s, struct reading *r)
 {
 	r->next = NULL;
 	*s->end = r;
@@ -55,16 +58,6 @@ static struct reading *take_first(struct store *s)
 	if (s->first == NULL)
 		s->end = &s->first;
 	return r;
-}
-
-/* Somebody has to see to what is left, unless somebody does. */
-static void appoint(struct store *s)
-{
-	if (s->first == NULL || s->gathering)
-		return;
-	s->gathering = 1;
-	s->first->leads = 1;
-	s->fiber->wake(s->first->fiber);
 }
 
 static void finish(struct store *s, struct reading *r)
@@ -137,79 +130,83 @@ static davit_status travel(struct store *s, struct pg_connection *c, struct read
 		if (s->options.mode == PG_SIMPLE && pg_queue_sync(c) < 0)
 			return pg_fault_connection(f, c->pg, "");
 	}
-	/* On its own time and nobody's call: who leads may have less of it than those it takes along. */
 	return pg_run(c, NULL, until_ms, PG_SYNC, results, n, f);
 }
 
-/* Takes a connection and all that wait, the caller among them unless it has been read meanwhile. */
-static void lead(struct store *s, struct davit_call *call)
+static void trip(struct store *s, struct pg_connection *c)
 {
-	struct reading *seats[TRIP], *r;
+	struct reading *seats[TRIP];
 	PGresult *results[TRIP] = { NULL };
-	int64_t until_ms = pg_now_ms() + s->options.timeout_ms;
-	struct pg_connection *c;
 	struct pg_fault f = { .status = DAVIT_OK };
-	davit_status status = pg_pool_take(s->pool, call, until_ms, &c, &f);
-	size_t n = 0, i;
+	davit_status status;
+	size_t n, i;
+	int retire = 0;
 
-	s->gathering = 0;
-	/* What there is no connection for is not asked for one by one: the server would only be asked as often to no avail. */
-	while ((status == DAVIT_OK ? n < TRIP : status != DAVIT_CANCELLED && status != DAVIT_DEADLINE_EXCEEDED) &&
-	       (r = take_first(s)) != NULL) {
-		if (status != DAVIT_OK) {
-			fail(s, r, &f);
-			continue;
+	for (n = 0; n < TRIP && (seats[n] = take_first(s)) != NULL; n++)
+		seats[n]->seat = &seats[n];
+	status = travel(s, c, seats, n, pg_now_ms() + s->options.timeout_ms, results, &f);
+	for (i = 0; i < n && status == DAVIT_OK; i++)
+		if (PQresultStatus(results[i]) == PGRES_FATAL_ERROR) {
+			pg_fault_result(&f, results[i]);
+			retire |= f.again;
 		}
-		seats[n] = r;
-		r->seat = &seats[n++];
-	}
-	if (status != DAVIT_OK)
-		return;
-	if (n > 0) {
-		int retire;
-
-		status = travel(s, c, seats, n, until_ms, results, &f);
-		for (i = retire = 0; i < n && status == DAVIT_OK; i++)
-			if (PQresultStatus(results[i]) == PGRES_FATAL_ERROR) {
-				pg_fault_result(&f, results[i]);
-				retire |= f.again;
-			}
-		if (retire)
-			c->broken = 1;
-		hand_out(s, seats, results, n, status, &f);
-	}
-	pg_pool_give(s->pool, c);
+	if (retire)
+		c->broken = 1;
+	hand_out(s, seats, results, n, status, &f);
 }
 
-/* 0: it is over, with a result or not; else the call is, or there was no connection for it. */
+static void run_trips(void *arg)
+{
+	struct pg_fault f = { .status = DAVIT_OK };
+	struct store *s = arg;
+	struct pg_connection *c;
+	struct reading *r;
+
+	if (pg_pool_take(s->pool, NULL, pg_now_ms() + s->options.timeout_ms, &c, &f) == DAVIT_OK) {
+		s->gathering = 0;
+		while (s->first != NULL && !c->broken)
+			trip(s, c);
+		pg_pool_give(s->pool, c);
+	} else {
+		s->gathering = 0;
+		while ((r = take_first(s)) != NULL)
+			fail(s, r, &f);
+	}
+	set_out(s);
+	store_leave(s);
+}
+
+/* A fiber for what waits, unless one is on its way to it. */
+static void set_out(struct store *s)
+{
+	struct pg_fault f;
+	struct reading *r;
+
+	if (s->first == NULL || s->gathering)
+		return;
+	s->gathering = 1;
+	s->users++;
+	if (s->fiber->start(s->instance, run_trips, s) == DAVIT_OK)
+		return;
+	s->gathering = 0;
+	s->users--; /* of at least two: whoever calls is one */
+	pg_fault_set(&f, DAVIT_EXHAUSTED, NULL, "no fiber left to read with");
+	while ((r = take_first(s)) != NULL)
+		fail(s, r, &f);
+}
+
 static davit_status await(struct store *s, struct davit_call *call, struct reading *r, struct pg_fault *f)
 {
-	int64_t until_ms = pg_now_ms() + s->options.timeout_ms, left;
+	int64_t until_ms = pg_now_ms() + 2 * s->options.timeout_ms, left; /* for a connection, and for the answer */
 	davit_status status = DAVIT_OK;
 
 	while (!r->over && status == DAVIT_OK) {
-		if (r->leads || !s->gathering) {
-			if (r->seat == NULL) {
-				r->leads = 0;
-				s->gathering = 1;
-				lead(s, call);
-				appoint(s);
-				if (!r->over && r->seat == NULL &&
-				    (davit_cancelled(call) || davit_remaining_ms(call) <= 0 || s->stopping))
-					status = DAVIT_CANCELLED;
-				continue;
-			}
-		}
 		left = until_ms - pg_now_ms();
 		status = left > 0 ? s->fiber->park(s->instance, call, left) : DAVIT_DEADLINE_EXCEEDED;
 	}
 	if (r->over)
 		return DAVIT_OK;
 	leave(s, r);
-	if (r->leads) { /* appointed and gone: another has to */
-		s->gathering = 0;
-		appoint(s);
-	}
 	return pg_fault_set(f, status, NULL, "the database did not answer in time");
 }
 
@@ -222,6 +219,7 @@ davit_status read_get(struct store *s, struct davit_call *call, const struct dav
 	if (in->key.n == 0)
 		return davit_fail(call, DAVIT_INVALID_ARGUMENT, NULL, "missing key in get operation");
 	join(s, &r);
+	set_out(s);
 	status = await(s, call, &r, &f);
 	if (status == DAVIT_OK && r.result == NULL)
 		status = f.status;

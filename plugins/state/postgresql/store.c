@@ -139,12 +139,17 @@ static davit_status store_close(void *self, struct davit_call *call, const void 
 	return DAVIT_OK;
 }
 
-/* Each operation is counted, so that close() knows when nobody is here any more. */
-static davit_status leave(struct store *s, davit_status status)
+void store_leave(struct store *s)
 {
 	s->users--;
 	if (s->users == 0 && s->closer != NULL)
 		s->fiber->wake(s->closer);
+}
+
+/* Each operation is counted, so that close() knows when nobody is here any more. */
+static davit_status leave(struct store *s, davit_status status)
+{
+	store_leave(s);
 	return status;
 }
 

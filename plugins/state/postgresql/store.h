@@ -41,8 +41,8 @@ struct store {
 	struct pg_statement statements[STATEMENTS];
 	struct pg_pool *pool;
 	struct reading *first, **end; /* what waits to be read */
-	int gathering;		      /* somebody waits for a connection to read it with */
-	uint64_t users;		      /* operations under way */
+	int gathering;		      /* a fiber is on its way to a connection to read it with */
+	uint64_t users;		      /* operations and fibers under way */
 	struct davit_fiber *closer, *sweeper;
 	int sweeping, stopping;
 };
@@ -62,6 +62,8 @@ davit_status row_emit(struct store *s, struct davit_call *call, struct davit_str
 typedef davit_status store_work(struct store *s, struct davit_call *call, struct pg_connection *c, int64_t until_ms,
 				void *arg, struct pg_fault *f);
 davit_status store_with(struct store *s, struct davit_call *call, store_work *fn, void *arg, struct pg_fault *f);
+
+void store_leave(struct store *s); /* one user less */
 
 davit_status read_get(struct store *s, struct davit_call *call, const struct davit_state_key *in);
 davit_status read_bulk(struct store *s, struct davit_call *call, const struct davit_state_bulk *in);
