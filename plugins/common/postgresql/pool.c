@@ -4,11 +4,13 @@
 #include <davit/sleep.h>
 #include <stdlib.h>
 
+#define FULL_MS 1000
 #define LOOK_MS 60000 /* how often old ones are looked for, at most */
 
 struct waiter {
 	struct waiter *next;
 	struct davit_fiber *fiber;
+	struct pg_connection *got; /* handed over by who had it; NULL: there is room for a new one, perhaps */
 	int called;
 };
 
@@ -23,6 +25,7 @@ struct pg_pool {
 	struct waiter *first, **end;
 	struct davit_fiber *keeper, *closer; /* keeper: NULL if there is none */
 	int keeping, stopped;
+	int64_t full_ms; /* until then the server is not asked for more: it has refused one */
 };
 
 struct pg_pool *pg_pool_new(struct davit_instance *instance, const struct pg_options *options, uint64_t loop,
@@ -115,7 +118,7 @@ static struct pg_connection **slot(struct pg_pool *p, const struct pg_connection
 	return NULL;
 }
 
-static void call_next(struct pg_pool *p)
+static void call_next(struct pg_pool *p, struct pg_connection *c)
 {
 	struct waiter *w = p->first;
 
@@ -124,6 +127,7 @@ static void call_next(struct pg_pool *p)
 	p->first = w->next;
 	if (p->first == NULL)
 		p->end = &p->first;
+	w->got = c;
 	w->called = 1;
 	p->fiber->wake(w->fiber);
 }
@@ -148,7 +152,9 @@ __attribute__((noinline)) static void join_queue(struct pg_pool *p, struct waite
 	p->end = &w->next;
 }
 
-static davit_status wait_turn(struct pg_pool *p, struct davit_call *call, int64_t until_ms, struct pg_fault *f)
+/* *ret_connection: what was handed over; NULL: the turn to make one. */
+static davit_status wait_turn(struct pg_pool *p, struct davit_call *call, int64_t until_ms,
+			      struct pg_connection **ret_connection, struct pg_fault *f)
 {
 	struct waiter w = { .fiber = p->fiber->self(p->instance) };
 	davit_status status = DAVIT_OK;
@@ -161,13 +167,17 @@ static davit_status wait_turn(struct pg_pool *p, struct davit_call *call, int64_
 	}
 	if (!w.called)
 		leave_queue(p, &w);
-	else if (status != DAVIT_OK) /* it was our turn, which we do not take */
-		call_next(p);
+	if (w.called && !p->stopped && status == DAVIT_OK) {
+		*ret_connection = w.got;
+		return DAVIT_OK;
+	}
+	if (w.got != NULL)
+		pg_pool_give(p, w.got);
+	else if (w.called) /* it was our turn, which we do not take */
+		call_next(p, NULL);
 	if (p->stopped)
 		return pg_fault_set(f, DAVIT_CANCELLED, NULL, "the component is being closed");
-	if (status != DAVIT_OK)
-		return pg_fault_set(f, status, NULL, "no connection to the database was free in time");
-	return DAVIT_OK;
+	return pg_fault_set(f, status, NULL, "no connection to the database was free in time");
 }
 
 static struct pg_connection *take_idle(struct pg_pool *p)
@@ -216,18 +226,21 @@ davit_status pg_pool_take(struct pg_pool *p, struct davit_call *call, int64_t un
 			*ret_connection = c;
 			return DAVIT_OK;
 		}
-		if (p->live < p->most) {
+		if (p->live < p->most && (p->live == 0 || pg_now_ms() >= p->full_ms)) {
 			status = make(p, call, until_ms, ret_connection, f);
 			/* The server has no room for another one: those that there are have to do. */
 			if (status == DAVIT_OK)
 				return DAVIT_OK;
 			if (strcmp(f->code, "53300") != 0 || p->live == 0) {
-				call_next(p);
+				call_next(p, NULL);
 				return status;
 			}
+			p->full_ms = pg_now_ms() + FULL_MS;
+			if (p->idle != NULL) /* given back while the server was asked */
+				continue;
 		}
-		status = wait_turn(p, call, until_ms, f);
-		if (status != DAVIT_OK)
+		status = wait_turn(p, call, until_ms, ret_connection, f);
+		if (status != DAVIT_OK || *ret_connection != NULL)
 			return status;
 	}
 }
@@ -236,15 +249,20 @@ void pg_pool_give(struct pg_pool *p, struct pg_connection *c)
 {
 	int64_t now = pg_now_ms();
 
-	*slot(p, c) = NULL;
 	if (p->stopped || c->broken || now - c->made_ms >= p->options->life_ms) {
+		*slot(p, c) = NULL;
 		close_one(p, c);
-	} else {
-		c->used_ms = now;
-		c->next = p->idle;
-		p->idle = c;
+		call_next(p, NULL);
+		return;
 	}
-	call_next(p);
+	c->used_ms = now;
+	if (p->first != NULL) { /* to who waits longest, before anybody who comes now */
+		call_next(p, c);
+		return;
+	}
+	*slot(p, c) = NULL;
+	c->next = p->idle;
+	p->idle = c;
 }
 
 void pg_pool_stop(struct pg_pool *p)
@@ -259,7 +277,7 @@ void pg_pool_stop(struct pg_pool *p)
 		if (p->used[i] != NULL && p->used[i]->user != NULL)
 			p->fiber->cancel(p->used[i]->user);
 	while (p->first != NULL)
-		call_next(p);
+		call_next(p, NULL);
 	while ((c = p->idle) != NULL) {
 		p->idle = c->next;
 		close_one(p, c);
