@@ -48,9 +48,13 @@ def redis(scratch):
     return {"redisHost": Redis(scratch / "redis").host}
 
 
+made = []  # servers of the sidecar that is being made: they end with it, since a worker of pytest leaves without its clean-up
+
+
 def postgresql(scratch):
     from postgresql_server import Postgres
-    return {"connectionString": Postgres().url}
+    made.append(Postgres())
+    return {"connectionString": made[-1].url}
 
 
 # A type, and a version behind a slash if it is not v1. Those that need a server start it; it ends with this process.
@@ -70,6 +74,7 @@ def shared(tmp_path_factory, kind, loops):
     scratch = tmp_path_factory.mktemp("store")
     s = Sidecar(scratch / "run", component("store", kind.split("/")[0], STORES[kind](scratch),
                                            version="v2" if kind.endswith("/v2") else "v1"), loops=loops)
+    s.servers = [made.pop() for _ in range(len(made))]
     s.start()
     return s
 
@@ -85,6 +90,8 @@ def store(request, tmp_path_factory):
     s.kind = request.param[0]
     yield s
     s.stop()
+    for server in s.servers:
+        server.remove()
 
 
 @pytest.fixture(scope="module", **each(LIKE_OTHERS))
@@ -94,6 +101,8 @@ def common(request, tmp_path_factory):
     s.kind = request.param[0]
     yield s
     s.stop()
+    for server in s.servers:
+        server.remove()
 
 
 @pytest.fixture

@@ -222,8 +222,8 @@ def test_too_many_clients_make_do_with_what_there_is(start, made):
 
 def test_too_many_clients_are_said_and_got_over(start, made):
     import subprocess
-    server = made(Postgres("max_connections=5", "superuser_reserved_connections=3"))
-    server.query("CREATE ROLE app LOGIN PASSWORD 'pw'; GRANT ALL ON SCHEMA public TO app")
+    server = made(Postgres())
+    server.query("CREATE ROLE app LOGIN PASSWORD 'pw' CONNECTION LIMIT 2; GRANT ALL ON SCHEMA public TO app")
     s = start(component("store", "state.postgresql", {"connectionString": server.url.replace("user=postgres", "user=app")}), loops=1)
     s.save("k", 1)
     server.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'")
