@@ -47,24 +47,24 @@ def configuration(spec, name="config"):
 
 
 PORTS = threading.Lock()
-TAKEN = set()
+# Each process of a run has a range of its own, below that from which the kernel picks ports for clients, and goes round in it.
+RANGE = 2500
+WORKER = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or os.getpid()) % 8
+NEXT = [os.getpid() * 131 % RANGE]
 
 
 def free_port():
-    """A port that nobody holds now, and that no other sidecar of this process is told to use. Below the range from which the
-    kernel picks ports for clients, so that none of them takes it before the sidecar binds."""
+    """A port that nobody holds now, and that this process has not given out lately."""
     with PORTS:
-        base = 10000 + (os.getpid() * 131) % 20000
-        for port in range(base, base + 2000):
-            if port in TAKEN:
-                continue
+        for _ in range(RANGE):
+            NEXT[0] = (NEXT[0] + 1) % RANGE
+            port = 10000 + WORKER * RANGE + NEXT[0]
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     s.bind(("127.0.0.1", port))
                 except OSError:
                     continue
-            TAKEN.add(port)
             return port
     raise RuntimeError("no free port")
 

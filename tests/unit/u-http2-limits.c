@@ -61,8 +61,9 @@ START_TEST(flood_ends_the_connection)
 		if (poll(&in, 1, 0) > 0 && expect(&p, "GOAWAY", 1))
 			break;
 	}
-	ck_assert_msg(i < FLOOD_MOST, "it goes on for ever");
-	expect(&p, NULL, 2000);
+	/* The server may not have read all of them yet; no more come. */
+	ck_assert_msg(i < FLOOD_MOST || p.closed || expect(&p, "GOAWAY", 10000), "it goes on for ever");
+	expect(&p, NULL, 10000);
 	ck_assert_msg(p.closed, "it is still open");
 	rig.released = 1;
 	close_peer(&p);
