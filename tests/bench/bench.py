@@ -5,7 +5,7 @@ run, never runs.
 
 	BUILD=build [DAPRD=path] [BENCH_SECONDS=5] [T=state] bench.py
 
-Rates are requests per CPU-second of the server process, from /proc. DAPRD puts the same load on Dapr's sidecar. T: one table,
+Rates are requests per CPU-second of the server process, from /proc; of the bound: the median of rounds in turn. DAPRD puts the same load on Dapr's sidecar. T: one table,
 a file table_<name>.py here, whose run(bench) prints its rows. All figures are written to $BUILD/bench.json as well.
 """
 import contextlib

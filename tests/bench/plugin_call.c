@@ -83,6 +83,7 @@ static void start(void *arg)
 int main(int argc, char **argv)
 {
 	struct arena *a = arena_new();
+	struct registry_wish wish = { .type = STR_NONE };
 	struct errand e = { 0 };
 	struct registry *r;
 	struct str root, why;
@@ -91,7 +92,8 @@ int main(int argc, char **argv)
 		fail(STR("usage: plugin_call PLUGINS TYPE CALLS"));
 	root = str_of(argv[1]);
 	r = registry_new(&root, 1);
-	e.type = registry_find(r, str_of(argv[2]), STR(""), a, &why);
+	wish.type = str_of(argv[2]);
+	e.type = registry_find(r, &wish, a, &why);
 	if (e.type == NULL || registry_load(r, e.type, a, &why) < 0)
 		fail(why);
 	e.calls = atol(argv[3]);

@@ -12,5 +12,6 @@ def run(bench):
     with bench.row("state.in-memory, get", "davitd"):
         out = subprocess.run([BUILD + "/tests/plugin_call", BUILD + "/lib/davit/plugins", "state.in-memory", str(CALLS)],
                              capture_output=True, text=True, check=True).stdout
-        row("state.in-memory, get", float(out))
-        bench.note(plugin="state.in-memory", get_ns=float(out))
+        ns = float(out.splitlines()[-1])  # behind what the kernel logs
+        row("state.in-memory, get", ns)
+        bench.note(plugin="state.in-memory", get_ns=ns)
