@@ -52,10 +52,10 @@ check: all sdk man tests $(VENV)/.stamp $(NODE)/.stamp
 SANITIZE_FLAGS := OPT=-O1 HARDEN=-fstack-protector-strong
 sanitize: sanitize-address sanitize-thread
 sanitize-address: $(VENV)/.stamp $(NODE)/.stamp
-	$(MAKE) BUILD=build-asan SANITIZE=address,undefined $(SANITIZE_FLAGS) all sdk tests
+	$(MAKE) BUILD=build-asan SANITIZE=address,undefined $(SANITIZE_FLAGS) all sdk man tests
 	@BUILD=build-asan SANITIZE=address $(VENV)/bin/python tests/run.py $(T)
 sanitize-thread: $(VENV)/.stamp $(NODE)/.stamp
-	$(MAKE) BUILD=build-tsan SANITIZE=thread $(SANITIZE_FLAGS) all sdk tests
+	$(MAKE) BUILD=build-tsan SANITIZE=thread $(SANITIZE_FLAGS) all sdk man tests
 	@BUILD=build-tsan SANITIZE=thread $(VENV)/bin/python tests/run.py $(T)
 
 layers:

@@ -34,7 +34,7 @@ struct arena {
 
 /* A thread's stock of first chunks, so that a call costs no malloc. */
 struct stock {
-	int n;
+	int n, keeps;
 	struct chunk *chunks[CACHED];
 };
 
@@ -59,14 +59,20 @@ static struct chunk *take_first_chunk(void)
 
 static void give_chunk(struct chunk *c)
 {
-	if (c->size == FIRST_CHUNK && stock.n < CACHED)
+	if (c->size == FIRST_CHUNK && stock.keeps && stock.n < CACHED)
 		stock.chunks[stock.n++] = c;
 	else
 		mem_free(c);
 }
 
+void arena_keep_stock(void)
+{
+	stock.keeps = 1;
+}
+
 void arena_drop_stock(void)
 {
+	stock.keeps = 0;
 	while (stock.n > 0)
 		mem_free(stock.chunks[--stock.n]);
 }

@@ -41,6 +41,9 @@ struct str arena_vprintf(struct arena *a, const char *fmt, va_list ap);
 void arena_defer(struct arena *a, void (*fn)(void *arg), void *arg);
 int arena_try_defer(struct arena *a, void (*fn)(void *arg), void *arg); /* -1: no memory, nothing deferred */
 
-void arena_drop_stock(void); /* frees what this thread keeps for its next arenas: call before the thread ends */
+/* This thread keeps first chunks for its next arenas, until it drops them, which it does before it ends. Others keep none: a
+ * plugin's thread may give an arena back and end without our knowing. */
+void arena_keep_stock(void);
+void arena_drop_stock(void);
 size_t arena_size(const struct arena *a); /* bytes taken from the system for it */
 #endif

@@ -34,6 +34,7 @@ static void *worker_main(void *arg)
 	int number;
 
 	is_worker = 1;
+	arena_keep_stock();
 	pthread_setname_np(pthread_self(), l->name);
 	pthread_mutex_lock(&l->lock);
 	number = l->started++;

@@ -133,6 +133,7 @@ static void *thread_main(void *arg)
 	void *stack = fault_stack_start();
 
 	loop_current = l;
+	arena_keep_stock();
 #if defined(__SANITIZE_THREAD__)
 	extern void *__tsan_get_current_fiber(void);
 	l->main_tsan = __tsan_get_current_fiber();

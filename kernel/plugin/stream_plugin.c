@@ -176,8 +176,6 @@ static struct message *message_new(struct stream *st, const void *record, void (
 	return m;
 failed:
 	arena_unref(a);
-	if (loop_self() == NULL && !lane_self())
-		arena_drop_stock(); /* nobody would when the plugin's thread ends */
 	return NULL;
 }
 
