@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A call has two holders: the waiting fiber and the plugin. Its memory is an arena of its own, which each holds once, so
- * whichever leaves last frees it. `phase` says who still talks: the plugin finishes it (RUNNING to DONE) or the fiber
+ * A call has two holders: the waiting fiber and the plugin. What it needs is an arena of its own, which each holds once, so
+ * whichever leaves last frees it; the call itself lies in a cell (cell.h), which rests then, so that a plugin that speaks of
+ * it once more is heard as such. `phase` says who still talks: the plugin finishes it (RUNNING to DONE) or the fiber
  * gives up first (RUNNING to ABANDONED); after that what the plugin says is dropped.
  */
 #include "plugin/call.h"
@@ -15,6 +16,7 @@
 #include "loop/lane.h"
 #include "loop/loop.h"
 #include "plugin/adapter.h"
+#include "plugin/cell.h"
 #include "plugin/host.h"
 #include "plugin/instance.h"
 #include "plugin/notify.h"
@@ -26,7 +28,7 @@
 enum phase { RUNNING, DONE, ABANDONED };
 
 struct call {
-	struct davit_call head;
+	struct cell cell;     /* first; its handle is what the plugin has */
 	struct arena *arena;  /* of the call: records, texts, davit_alloc */
 	struct arena *input;  /* of the scope: holds what the plugin reads */
 	struct instance *instance;
@@ -54,9 +56,15 @@ int64_t call_late(void)
 	return late;
 }
 
-static struct call *call_of(struct davit_call *head)
+static struct call *call_of(const struct davit_call *head)
 {
-	return (struct call *)head;
+	return (struct call *)cell_of(head);
+}
+
+/* Says one of its own call's, and waits for an answer still? Else the call is over, and perhaps its memory another's. */
+static int is_over(const struct davit_call *head)
+{
+	return !cell_is_of(head) || call_of(head)->finished;
 }
 
 /* The plugin's hold ends. */
@@ -82,9 +90,9 @@ void call_done(struct davit_call *head, davit_status status)
 	struct call *c = call_of(head);
 	int was;
 
-	if (atomic_exchange(&c->finished, 1)) {
+	if (!cell_is_of(head) || atomic_exchange(&c->finished, 1)) {
 		log_error("A plugin finished a call of " STR_FMT " twice; the second time is ignored",
-			  STR_ARG(instance_name(c->instance)));
+			  STR_ARG(instance_name(((const struct handle *)head)->instance)));
 		return;
 	}
 	notify_end(&c->cancel);
@@ -112,7 +120,7 @@ davit_status call_emit_owned(struct davit_call *head, const void *record, void (
 	struct record *r;
 	int unknown;
 
-	if (c->phase != RUNNING || c->finished) {
+	if (is_over(head) || c->phase != RUNNING) {
 		if (release != NULL)
 			release(arg);
 		return DAVIT_CANCELLED;
@@ -148,7 +156,7 @@ void call_fail(struct davit_call *head, davit_status status, const char *reason,
 	size_t nr = reason ? strlen(reason) : 0;
 
 	(void)status; /* what the operation returns or davit_done is told is what counts */
-	if (c->phase != RUNNING || c->finished)
+	if (is_over(head) || c->phase != RUNNING)
 		return;
 	copy = arena_try(c->arena, n + nr + 2);
 	if (copy == NULL)
@@ -167,7 +175,7 @@ struct arena *call_arena(struct davit_call *head)
 
 int64_t call_deadline_ns(const struct davit_call *head)
 {
-	return head->host == &host_table ? ((const struct call *)head)->deadline_ns : 0;
+	return head->host == &host_table ? call_of(head)->deadline_ns : 0;
 }
 
 void call_explain(struct davit_call *head, const struct error *e)
@@ -177,9 +185,11 @@ void call_explain(struct davit_call *head, const struct error *e)
 
 int64_t call_remaining_ms(const struct davit_call *head)
 {
-	const struct call *c = (const struct call *)head;
+	const struct call *c = call_of(head);
 	int64_t left;
 
+	if (is_over(head))
+		return 0;
 	if (c->deadline_ns == 0)
 		return INT64_MAX;
 	left = (c->deadline_ns - clock_ns()) / 1000000;
@@ -188,18 +198,20 @@ int64_t call_remaining_ms(const struct davit_call *head)
 
 int32_t call_cancelled(const struct davit_call *head)
 {
-	return ((const struct call *)head)->cancelled;
+	return is_over(head) || call_of(head)->cancelled;
 }
 
 void *call_alloc(struct davit_call *head, size_t n)
 {
-	return arena_try(call_of(head)->arena, n);
+	return is_over(head) ? NULL : arena_try(call_of(head)->arena, n);
 }
 
 int32_t call_on_cancel(struct davit_call *head, void (*fn)(void *arg), void *arg)
 {
 	struct call *c = call_of(head);
 
+	if (is_over(head))
+		return fn == NULL ? 0 : -1;
 	if (fn == NULL) {
 		notify_end(&c->cancel);
 		return 0;
@@ -226,16 +238,16 @@ int32_t call_on_credit(struct davit_call *head, void (*fn)(void *arg), void *arg
 
 int call_wakes(const struct davit_call *head, const struct fiber *f)
 {
-	const struct call *c = (const struct call *)head;
+	const struct call *c = call_of(head);
 
-	return head->host == &host_table && c->loop == loop_self() && c->waiter == f;
+	return head->host == &host_table && !is_over(head) && c->loop == loop_self() && c->waiter == f;
 }
 
 static void cancel(struct call *c)
 {
 	c->cancelled = 1;
 	notify_once(&c->cancel);
-	service_cancel(&c->head);
+	service_cancel(cell_head(&c->cell));
 }
 
 void scope_cancel(void *arg)
@@ -257,33 +269,30 @@ void scope_cancel(void *arg)
 static void run_on_worker(struct lane_job *j)
 {
 	struct call *c = (struct call *)((char *)j - offsetof(struct call, job));
-	struct arena *held;
+	struct davit_call *head = cell_head(&c->cell);
 	davit_status status;
 
 	if (c->phase != RUNNING) { /* nobody waits any more: not even begun */
-		call_done(&c->head, DAVIT_CANCELLED);
+		call_done(head, DAVIT_CANCELLED);
 		return;
 	}
-	/* Held until the operation has returned: one that completes its call and then returns a status, or completes it
-	 * twice, is told of it and touches nothing that is gone. */
-	held = arena_ref(c->arena);
-	status = c->op(instance_self(c->instance, 0), &c->head, c->in);
-	if (status != DAVIT_PENDING)
-		call_done(&c->head, status);
-	arena_unref(held);
+	status = c->op(instance_self(c->instance, 0), head, c->in);
+	if (status != DAVIT_PENDING) /* if it has completed it as well, c may be another call by now */
+		call_done(head, status);
 }
 
 static struct call *call_new(struct scope *s, int64_t deadline_ns, struct instance *i, davit_op *op, const void *in)
 {
 	struct arena *a = arena_new();
-	struct call *c = a ? arena_try(a, sizeof(*c)) : NULL;
+	struct call *c = a ? (struct call *)cell_take(sizeof(*c), &host_table, i) : NULL;
 
-	if (c == NULL) {
+	if (c == NULL || arena_try_defer(a, cell_rest, c) < 0) {
+		if (c != NULL)
+			cell_rest(c);
 		arena_unref(a);
 		return NULL;
 	}
-	memset(c, 0, sizeof(*c));
-	c->head.host = &host_table;
+	memset((char *)c + sizeof(c->cell), 0, sizeof(*c) - sizeof(c->cell));
 	c->arena = arena_ref(a); /* one for each holder */
 	c->input = arena_ref(s->arena);
 	c->instance = i;
@@ -362,6 +371,7 @@ static struct answer refused(struct call *c, davit_status status, struct str mes
 
 struct answer call_until(struct scope *s, int64_t deadline_ns, struct instance *i, davit_op *op, const void *in)
 {
+	struct davit_call *head;
 	struct call *c;
 	davit_status status;
 
@@ -374,11 +384,12 @@ struct answer call_until(struct scope *s, int64_t deadline_ns, struct instance *
 		if (instance_submit(i, &c->job) < 0)
 			return refused(c, DAVIT_EXHAUSTED, STR("too many calls wait for this component"));
 	} else {
+		head = cell_head(&c->cell);
 		loop_note(instance_name(i).p);
-		status = op(instance_self(i, loop_index(c->loop)), &c->head, in);
+		status = op(instance_self(i, loop_index(c->loop)), head, in);
 		loop_note(NULL);
 		if (status != DAVIT_PENDING)
-			call_done(&c->head, status);
+			call_done(head, status);
 	}
 	return wait_for(s, c);
 }

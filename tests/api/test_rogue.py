@@ -106,6 +106,18 @@ def test_done_twice(start, how):
     serves(s)
 
 
+@pytest.mark.parametrize("others", [0, 30, 200], ids=["rests", "still", "used again"])
+def test_done_again_when_the_call_is_long_over(start, others):
+    s = start("again")
+    assert s.read("k", "rogue").json == "late"
+    for _ in range(others):  # in the time that the plugin waits
+        assert s.read("well", "rogue").json == "well"
+    s.wait_log("rogue: nothing was taken for a call that has ended")
+    s.wait_log("A plugin finished a call of rogue twice; the second time is ignored")
+    assert s.read("well", "rogue").json == "well"
+    serves(s)
+
+
 def test_done_late_and_emitted_after_the_cancel(start):
     s = start("late")
     assert in_time(s, 0.2).code() == grpc.StatusCode.DEADLINE_EXCEEDED

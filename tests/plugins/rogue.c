@@ -46,6 +46,12 @@ static davit_status emit_value(struct davit_call *call, const char *json)
 	return davit_emit_state(call, &item);
 }
 
+static void on_cancel(void *arg)
+{
+	(void)arg;
+	fputs("rogue: cancelled\n", stderr);
+}
+
 /* From a thread of nobody's, after a while. */
 static void *answer_late(void *arg)
 {
@@ -56,10 +62,18 @@ static void *answer_late(void *arg)
 	if (l.emit && emit_value(l.call, "\"late\"") == DAVIT_CANCELLED)
 		fputs("rogue: what was emitted late was refused\n", stderr);
 	davit_done(l.call, DAVIT_OK);
+	if (!l.twice)
+		return NULL;
+	usleep(400000); /* the call is long gone, and its memory another's */
+	if (emit_value(l.call, "\"again\"") == DAVIT_CANCELLED && davit_alloc(l.call, 8) == NULL && davit_cancelled(l.call) &&
+	    davit_on_cancel(l.call, on_cancel, NULL) < 0)
+		fputs("rogue: nothing was taken for a call that has ended\n", stderr);
+	davit_fail(l.call, DAVIT_INTERNAL, NULL, "again");
+	davit_done(l.call, DAVIT_INTERNAL);
 	return NULL;
 }
 
-static davit_status later(struct davit_call *call, int ms, int emit)
+static davit_status later(struct davit_call *call, int ms, int emit, int twice)
 {
 	struct late *l = malloc(sizeof(*l));
 	pthread_t thread;
@@ -67,7 +81,7 @@ static davit_status later(struct davit_call *call, int ms, int emit)
 
 	if (l == NULL)
 		abort();
-	*l = (struct late){ .call = call, .ms = ms, .emit = emit };
+	*l = (struct late){ .call = call, .ms = ms, .emit = emit, .twice = twice };
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (pthread_create(&thread, NULL, answer_late, l) != 0)
@@ -75,12 +89,6 @@ static davit_status later(struct davit_call *call, int ms, int emit)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_detach(thread);
 	return DAVIT_PENDING;
-}
-
-static void on_cancel(void *arg)
-{
-	(void)arg;
-	fputs("rogue: cancelled\n", stderr);
 }
 
 static int deep(int n)
@@ -108,9 +116,11 @@ static davit_status store_get(void *self, struct davit_call *call, const struct 
 		return DAVIT_PENDING;
 	}
 	if (how(s, "thread"))
-		return later(call, 20, 1);
+		return later(call, 20, 1, 0);
+	if (how(s, "again"))
+		return later(call, 20, 1, 1);
 	if (how(s, "late"))
-		return later(call, 700, 1);
+		return later(call, 700, 1, 0);
 	if (how(s, "twice")) {
 		emit_value(call, "\"once\"");
 		davit_done(call, DAVIT_OK);

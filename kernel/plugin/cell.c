@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plugin/cell.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/banned.h"
+#include "base/mem.h"
+#include "loop/loop.h"
+
+/* First in, first out. */
+struct rest {
+	struct cell *first, *last;
+	size_t n;
+};
+
+static _Thread_local struct rest mine;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+
+/* Those that ended on a thread that is no loop's, as a call does that nobody waited for any more. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct rest others;
+static atomic_size_t nothers;
+
+static void put(struct rest *r, struct cell *c)
+{
+	c->next = NULL;
+	if (r->first == NULL)
+		r->first = c;
+	else
+		r->last->next = c;
+	r->last = c;
+	r->n++;
+}
+
+static struct cell *take(struct rest *r)
+{
+	struct cell *c = r->first;
+
+	r->first = c->next;
+	r->n--;
+	return c;
+}
+
+static void thread_ends(void *rest)
+{
+	struct rest *r = rest;
+
+	while (r->n > 0)
+		mem_free(take(r));
+}
+
+static void make_key(void)
+{
+	if (pthread_key_create(&key, thread_ends) != 0)
+		abort();
+}
+
+static void take_over_others(void)
+{
+	pthread_mutex_lock(&lock);
+	while (others.n > 0)
+		put(&mine, take(&others));
+	nothers = 0;
+	pthread_mutex_unlock(&lock);
+}
+
+void cell_rest(void *cell)
+{
+	if (loop_self() != NULL) {
+		if (mine.n == 0) { /* so that what rests goes with the thread */
+			pthread_once(&once, make_key);
+			pthread_setspecific(key, &mine);
+		}
+		put(&mine, cell);
+		return;
+	}
+	pthread_mutex_lock(&lock);
+	put(&others, cell);
+	nothers = others.n;
+	pthread_mutex_unlock(&lock);
+}
+
+static struct cell *cell_new(size_t n)
+{
+	struct cell *c = mem_zalloc(n);
+	int i;
+
+	for (i = 0; c != NULL && i < CELL_HANDLES; i++)
+		c->handles[i].cell = c;
+	return c;
+}
+
+struct cell *cell_take(size_t n, const struct davit_host *host, struct instance *i)
+{
+	struct cell *c;
+	struct handle *h;
+	uint32_t turn;
+
+	if (nothers > 0)
+		take_over_others();
+	c = mine.n > CELL_REST ? take(&mine) : cell_new(n);
+	if (c == NULL)
+		return NULL;
+	turn = c->turn + 1;
+	h = &c->handles[turn % CELL_HANDLES];
+	h->head.host = host;
+	h->instance = i;
+	c->turn = turn;
+	return c;
+}
