@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """state.azure.blobstorage on Azurite: the suite, the ways in, and the layout beside Azure's own client."""
 import base64
+import http.server
 import os
 import subprocess
 import sys
+import threading
 import uuid
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from azure.core.pipeline import PipelineContext, PipelineRequest
+from azure.core.rest import HttpRequest
 from azure.storage.blob import AccountSasPermissions, BlobServiceClient, ContentSettings, ResourceTypes, generate_account_sas
+from azure.storage.blob._shared.authentication import SharedKeyCredentialPolicy
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 from azure_server import ACCOUNT, KEY, Azurite  # noqa: E402
 from certificates import Certificates  # noqa: E402
-from sidecar import Sidecar, component  # noqa: E402
+from sidecar import Sidecar, component, quote  # noqa: E402
 
 BUILD = os.environ.get("BUILD", "build")
 BENCH = os.path.join(BUILD, "bin", "davit-bench")
@@ -119,6 +124,71 @@ def test_what_cannot_open_says_why(azurite, container, change, text):
     p = dict(azurite.by_key(container), **change)
     out = bench({k: v for k, v in p.items() if v}, "-f", text)
     assert KEY not in out
+
+
+class Recorder:
+    """A service that takes everything, and keeps what was asked: (method, path, fields)."""
+
+    def __init__(self):
+        asked = self.asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                self.rfile.read(int(self.headers.get("content-length", 0)))
+                asked.append((self.command, self.path, dict(self.headers.items())))
+                self.send_response({"GET": 200, "PUT": 201, "DELETE": 202}[self.command])
+                self.send_header("ETag", '"0x1"')
+                self.send_header("Content-Length", "1")
+                self.end_headers()
+                self.wfile.write(b"1")
+
+            do_GET = do_PUT = do_DELETE = answer
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.endpoint = "http://127.0.0.1:%d" % self.server.server_address[1]
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_signatures_are_those_of_azures_client(tmp_path, container):
+    """The signature of each request that we sent, made once more by azure-storage-blob."""
+    recorder = Recorder()
+    props = {"accountName": ACCOUNT, "accountKey": KEY, "endpoint": recorder.endpoint, "containerName": container}
+    s = Sidecar(tmp_path, component("one", TYPE, dict(props, publicAccessLevel="blob"), version="v1"),
+                component("two", TYPE, props, version="v2"))
+    s.start()
+    try:
+        for store in ("one", "two"):
+            for key in ("plain", "a b", "a/b", "a+b", "100%", "q?x=1&y=2", "h#i", "Grüße", "~_.-!*'()", "a:b;c,d@e$f", "x" * 300, "[]{}|^`\\\""):
+                assert s.post("/v1.0/state/" + store, [{"key": key, "value": "x" * len(key)}]).status == 204
+                assert s.get("/v1.0/state/%s/%s" % (store, quote(key))).status == 200
+                assert s.delete("/v1.0/state/%s/%s" % (store, quote(key))).status == 204
+            for metadata in ({"contentType": "text/plain", "contentLanguage": "en", "contentEncoding": "gzip", "cacheControl": "no-cache"},
+                             {"contentMD5": "1B2M2Y8AsgTpgAmY7PhCfg==", "contentDisposition": "attachment; filename=\"a b\""},
+                             {"b": "2", "a": "1", "Z": "  blanks  between   ", "a-b": "x", "a_c": "y", "a1": "z", "0": "t\tab"}):
+                for more in ({}, {"etag": '"0x1"'}, {"options": {"concurrency": "first-write"}}):
+                    assert s.post("/v1.0/state/" + store, [dict({"key": "k", "value": {"a": 1}, "metadata": metadata}, **more)]).status == 204
+            assert s.request("DELETE", "/v1.0/state/%s/k" % store, headers={"If-Match": "0x1"}).status == 204
+    finally:
+        s.stop()
+        recorder.stop()
+    policy = SharedKeyCredentialPolicy(ACCOUNT, KEY)
+    for method, path, fields in recorder.asked:
+        ours = {k: v for k, v in fields.items() if k.lower() != "authorization"}
+        request = HttpRequest(method, recorder.endpoint + path, headers={k.lower(): v for k, v in ours.items()})
+        policy.on_request(PipelineRequest(request, PipelineContext(None)))
+        theirs = request.headers["Authorization"]
+        assert {k.lower(): v for k, v in fields.items()}["authorization"] == theirs, (method, path, fields)
+    assert len(recorder.asked) > 90
 
 
 # -- what lies in the container

@@ -51,9 +51,13 @@ FUZZ_MORE_redis := plugins/common/redis/client.c plugins/common/redis/connection
 	plugins/state/redis/fault.c plugins/pubsub/redis/held.c plugins/pubsub/redis/acknowledge.c plugins/pubsub/redis/streams.c \
 	plugins/pubsub/redis/subscription.c plugins/pubsub/redis/settings.c plugins/state/redis/scripts.c
 FUZZ_FLAGS_redis := -Iplugins/common -DPLUGIN_NAME='"pubsub.redis"' -DPLUGIN_VERSION='"0"'
+FUZZ_NEEDS_redis := hiredis
+FUZZ_MORE_azure := $(wildcard plugins/common/azure/*.c) plugins/state/azure.blobstorage/blob.c \
+	plugins/state/azure.blobstorage/properties.c
+FUZZ_FLAGS_azure := -Iplugins/common -DPLUGIN_NAME='"state.azure.blobstorage"' -DPLUGIN_VERSION='"0"'
 FUZZ_LIBS := $(BUILD)/libkernel.a $(BUILD)/libproto.a $(BUILD)/lib/libdavit-sdk.a
 FUZZ_LINK = $(CC) $(CPPFLAGS) -Itests/unit $(FUZZ_FLAGS_$*) $(CFLAGS) $(KERNEL_CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -pie -o $@ \
-	$< $(FUZZ_MORE_$*) $(FUZZ_LIBS) $(FUZZ_LIBS) $(KERNEL_LIBS) $(if $(FUZZ_MORE_$*),$(shell $(PKG_CONFIG) --libs hiredis))
+	$< $(FUZZ_MORE_$*) $(FUZZ_LIBS) $(FUZZ_LIBS) $(KERNEL_LIBS) $(if $(FUZZ_NEEDS_$*),$(shell $(PKG_CONFIG) --libs $(FUZZ_NEEDS_$*)))
 
 $(BUILD)/tests/fuzz_%: tests/fuzz/fuzz_%.c $(wildcard tests/fuzz/*.h) $(FUZZ_LIBS)
 	@mkdir -p $(@D)

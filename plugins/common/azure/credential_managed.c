@@ -69,6 +69,10 @@ static davit_status ask_platform(struct azure_credential *c, struct davit_call *
 	if (status != DAVIT_OK) /* nobody there: not in Azure, or without an identity */
 		return DAVIT_FAILED_PRECONDITION;
 	c->quick = 0;
+	if (probe && again(r->code)) { /* somebody is there, and not ready yet */
+		davit_http_service(c->instance)->release(r);
+		return ask_platform(c, call, a, 0, ret, f);
+	}
 	status = azure_read_token(r, call, "managed identity", ret, f);
 	if (r->code == 400 || r->code == 403 || r->code == 404) /* no identity is assigned */
 		status = DAVIT_FAILED_PRECONDITION;

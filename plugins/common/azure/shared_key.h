@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Authorization by an account's key, as Blob, Queue and File take it from version 2009-09-19 on.
+ * Authorization by an account's key, as Blob, Queue and File take it from version 2015-02-21 on (before, an empty body signed a 0).
  * Source: "Authorize with Shared Key", https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
  */
 #ifndef AZURE_SHARED_KEY_H
