@@ -57,7 +57,6 @@ struct pg_queued {
 };
 
 struct pg_connection {
-	struct pg_connection *next; /* of those that nobody uses */
 	struct davit_instance *instance;
 	const struct davit_watch_service *service;
 	const struct davit_fiber_service *fiber;
@@ -70,7 +69,6 @@ struct pg_connection {
 	size_t nqueued, room;
 	char **texts; /* with PG_SIMPLE: what is queued */
 	int broken;
-	int64_t made_ms, used_ms;
 	struct davit_fiber *user;
 };
 

@@ -121,7 +121,6 @@ static davit_status begin(struct pg_connection *c, const struct pg_options *o, c
 static davit_status settle(struct pg_connection *c, const struct pg_options *o, struct pg_fault *f)
 {
 	c->mode = o->mode;
-	c->made_ms = c->used_ms = pg_now_ms();
 	PQsetErrorContextVisibility(c->pg, PQSHOW_CONTEXT_NEVER);
 	if (PQsetnonblocking(c->pg, 1) < 0 || (c->mode != PG_SIMPLE && PQenterPipelineMode(c->pg) != 1))
 		return pg_fault_connection(f, c->pg, "");

@@ -5,6 +5,8 @@
  */
 #ifndef POSTGRESQL_POOL_H
 #define POSTGRESQL_POOL_H
+#include <davit/pool.h>
+
 #include "connection.h"
 
 struct pg_pool;
