@@ -71,12 +71,16 @@ def jars(version):
 
 
 class Kafka:
-    """`plain`, `sasl` (PLAIN, SCRAM), `tls` (a client's certificate is asked for, not demanded), `sasl_tls`: "host:port"."""
+    """`plain`, `sasl` (PLAIN, SCRAM), `tls` (a client's certificate is asked for, not demanded), `sasl_tls`: "host:port".
+
+    between: a proxy (trouble.Proxy); who comes by way of it is told to stay there.
+    """
 
     USERS = {"alice": "alice-secret", "bob": "bob-secret", "carol": "carol-secret"}
 
-    def __init__(self, folder, version=NEWEST, certificates=None, more=()):
+    def __init__(self, folder, version=NEWEST, certificates=None, more=(), between=None):
         self.folder, self.version, self.certificates, self.process = str(folder), version, certificates, None
+        self.between = between
         os.makedirs(self.folder, exist_ok=True)
         self.lib = jars(version)
         self.plain, self.sasl, self.tls, self.sasl_tls, self.controller = ("127.0.0.1:%d" % free_port() for _ in range(5))
@@ -112,8 +116,14 @@ class Kafka:
                          % (name, module))
             lines += ["listener.name.%s.scram-sha-%d.sasl.jaas.config=%sscram.ScramLoginModule required;" % (name, bits, module)
                       for bits in (256, 512)]
+        advertised = list(listeners)
+        if self.between:
+            self.between.to = free_port()
+            listeners.append("BEHIND://127.0.0.1:%d" % self.between.to)
+            advertised.append("BEHIND://" + self.between.host)
+            protocols.append("BEHIND:PLAINTEXT")
         lines += ["listeners=%s,CONTROLLER://%s" % (",".join(listeners), self.controller),
-                  "advertised.listeners=" + ",".join(listeners), "listener.security.protocol.map=" + ",".join(protocols)]
+                  "advertised.listeners=" + ",".join(advertised), "listener.security.protocol.map=" + ",".join(protocols)]
         with open(self.path("server.properties"), "w", encoding="utf-8") as f:
             f.write("\n".join(lines + list(more)) + "\n")
 

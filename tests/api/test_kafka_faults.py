@@ -2,23 +2,63 @@
 """pubsub.kafka while its broker is killed, frozen and gone; and SCRAM, on a broker of the last version before 4."""
 import base64
 import os
+import struct
 import threading
 import time
 
 import pytest
+from dapr.proto import api_v1
 
 from kafka_server import OLDER, Kafka
 from sidecar import SLOW, component
 from subscriber import HttpApp, subscription
+from trouble import Proxy
 
 RAW = {"rawPayload": "true"}
 
 
+class NoLeader(Proxy):
+    """Who asks for offsets hears for so many seconds that the broker does not lead the partition: it does, but does not know yet."""
+
+    LIST_OFFSETS, NOT_LEADER = 2, 6
+
+    def __init__(self):
+        super().__init__(0)
+        self.seconds, self.since, self.asked = 0, None, {}
+
+    def pump(self, source, sink, answers):
+        read = source.makefile("rb")
+        try:
+            while len(head := read.read(4)) == 4:
+                body = bytearray(read.read(struct.unpack(">i", head)[0]))
+                if not answers:
+                    key, version, id_ = struct.unpack_from(">hhi", body)
+                    self.asked[sink, id_] = key, version
+                elif self.asked.pop((source, struct.unpack_from(">i", body)[0]), None) == (self.LIST_OFFSETS, 2):
+                    self.spoil(body)
+                sink.sendall(head + body)
+        except OSError:
+            pass
+        for s in (sink, source):
+            s.close()
+
+    def spoil(self, body):
+        """One topic with one partition, as the plugin's library asks."""
+        if not self.seconds:
+            return
+        self.since = self.since or time.monotonic()
+        if time.monotonic() < self.since + self.seconds:
+            name, = struct.unpack_from(">h", body, 12)
+            struct.pack_into(">h", body, 14 + name + 8, self.NOT_LEADER)
+
+
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory):
-    k = Kafka(tmp_path_factory.mktemp("kafka"), OLDER).start()
+    between = NoLeader()
+    k = Kafka(tmp_path_factory.mktemp("kafka"), OLDER, between=between).start()
     yield k
     k.stop()
+    between.stop()
 
 
 @pytest.fixture
@@ -116,6 +156,30 @@ def test_a_broker_that_is_killed_and_frozen(broker, topic, start):
         assert first == sorted(first)
     assert all(b"ERR_PUBSUB_PUBLISH_MESSAGE" in body for _, body in p.refused), p.refused[:3]
     app.stop()
+
+
+@pytest.mark.parametrize("seconds", [0.5, 7])
+def test_a_topic_whose_leader_does_not_know_yet(broker, topic, start, seconds):
+    """What is published once a subscription stands arrives, though the broker at first did not tell where its end is."""
+    broker.make_topic(topic, 2)
+    s = start(bus(broker, topic, brokers=broker.between.host, initialOffset="newest"))
+    broker.between.since, broker.between.seconds = None, seconds
+    over = threading.Event()
+
+    def wishes():
+        yield api_v1.SubscribeTopicEventsRequestAlpha1(initial_request=api_v1.SubscribeTopicEventsRequestInitialAlpha1(
+            pubsub_name="bus", topic=topic, metadata=RAW))
+        over.wait(60)
+    call = s.rpc.SubscribeTopicEventsAlpha1(wishes(), timeout=60)
+    assert next(call).HasField("initial_response") and broker.between.since
+    for i in range(4):
+        r = s.post("/v1.0/publish/bus/%s?metadata.rawPayload=true&metadata.partitionNumber=%d" % (topic, i % 2), b"%d" % i)
+        assert r.status == 204
+    assert next(call).event_message.topic == topic
+    over.set()
+    call.cancel()
+    broker.between.seconds = 0
+    assert ("the group is joined again" in s.log()) == (seconds > 5)
 
 
 def test_a_broker_that_is_away_for_long(broker, topic, start):

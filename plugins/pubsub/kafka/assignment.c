@@ -5,7 +5,8 @@
 
 #include "consumer_inside.h"
 
-#define ASK_MS 5000   /* a broker has this long to tell an offset */
+#define ASK_MS 5000   /* the brokers have this long to tell all offsets */
+#define AGAIN_MS 50   /* between two questions */
 #define DRAIN_MS 5000 /* what is out has this long to come back before a partition goes to another member */
 #define LOOK_MS 20
 
@@ -40,29 +41,71 @@ static int was_missing(struct consumer *c, const char *topic)
 	return missing;
 }
 
+static int is_closing(struct consumer *c)
+{
+	int closing;
+
+	pthread_mutex_lock(&c->lock);
+	closing = c->closing;
+	pthread_mutex_unlock(&c->lock);
+	return closing;
+}
+
+/* A pause before it is asked again. -1: enough of it. */
+static int ask_again(struct consumer *c, int64_t until_ns)
+{
+	if (now_ns() + AGAIN_MS * MS >= until_ns || is_closing(c))
+		return -1;
+	poll(NULL, 0, AGAIN_MS);
+	return 0;
+}
+
+static int left_ms(int64_t until_ns)
+{
+	int64_t left = (until_ns - now_ns()) / MS;
+
+	return left > 1 ? (int)left : 1;
+}
+
+static int find_committed(struct consumer *c, rd_kafka_topic_partition_list_t *list, int64_t until_ns)
+{
+	int i;
+
+	for (;;) {
+		int failed = rd_kafka_committed(c->rk, list, left_ms(until_ns)) != RD_KAFKA_RESP_ERR_NO_ERROR;
+
+		for (i = 0; i < list->cnt; i++)
+			failed |= list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR;
+		if (!failed)
+			return 0;
+		if (ask_again(c, until_ns) < 0)
+			return -1;
+	}
+}
+
 /*
  * Where each partition is to be read from: what the group has committed, else the beginning or the end as it is at this
  * moment, which goes into first. Were it left to librdkafka, the end would be sought later, and what is published until
- * then be missed. -1: the brokers do not tell.
+ * then be missed. A partition that was just made is told of before its leader knows that it leads, hence the asking again.
+ * -1: the brokers do not tell.
  */
 static int find_offsets(struct consumer *c, rd_kafka_topic_partition_list_t *list,
 			rd_kafka_topic_partition_list_t *first)
 {
-	int64_t low, high;
+	int64_t low, high, until = now_ns() + ASK_MS * MS;
 	int i;
 
-	if (list->cnt > 0 && rd_kafka_committed(c->rk, list, ASK_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+	if (list->cnt > 0 && find_committed(c, list, until) < 0)
 		return -1;
 	for (i = 0; i < list->cnt; i++) {
 		rd_kafka_topic_partition_t *at = &list->elems[i];
 
-		if (at->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-			return -1;
 		if (at->offset >= 0)
 			continue;
-		if (rd_kafka_query_watermark_offsets(c->rk, at->topic, at->partition, &low, &high, ASK_MS) !=
-		    RD_KAFKA_RESP_ERR_NO_ERROR)
-			return -1;
+		while (rd_kafka_query_watermark_offsets(c->rk, at->topic, at->partition, &low, &high, left_ms(until)) !=
+		       RD_KAFKA_RESP_ERR_NO_ERROR)
+			if (ask_again(c, until) < 0)
+				return -1;
 		at->offset = c->settings->oldest || was_missing(c, at->topic) ? low : high;
 		rd_kafka_topic_partition_list_add(first, at->topic, at->partition)->offset = at->offset;
 	}
@@ -109,6 +152,18 @@ static void begin(struct consumer *c, struct partition *first)
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* None at all, but given out: by NULL librdkafka would go on waiting for our answer, and we never be in the group again. */
+static void give_up(struct consumer *c)
+{
+	rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(1);
+
+	rd_kafka_assign(c->rk, none);
+	rd_kafka_topic_partition_list_destroy(none);
+	pthread_mutex_lock(&c->lock);
+	c->rejoin_ns = now_ns() + c->settings->rejoin_ms * MS;
+	pthread_mutex_unlock(&c->lock);
+}
+
 static void assign(struct consumer *c, rd_kafka_topic_partition_list_t *list)
 {
 	rd_kafka_topic_partition_list_t *first = rd_kafka_topic_partition_list_new(list->cnt + 1);
@@ -117,10 +172,7 @@ static void assign(struct consumer *c, rd_kafka_topic_partition_list_t *list)
 	if (find_offsets(c, list, first) < 0 || make_partitions(c, list, &partitions) < 0) {
 		davit_log(c->instance, DAVIT_LOG_WARN,
 			  "where to begin in %d partitions could not be found: the group is joined again", list->cnt);
-		rd_kafka_assign(c->rk, NULL);
-		pthread_mutex_lock(&c->lock);
-		c->rejoin_ns = now_ns() + c->settings->rejoin_ms * MS;
-		pthread_mutex_unlock(&c->lock);
+		give_up(c);
 	} else {
 		rd_kafka_assign(c->rk, list);
 		/* From now on the group is there: what comes while no member is there is not missed either. */

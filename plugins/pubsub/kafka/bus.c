@@ -13,7 +13,10 @@
 #include "consumer.h"
 #include "publish.h"
 
-#define STAND_LOOKS 500 /* a subscription has these many looks to get its partitions before it is left to itself */
+/* A subscription has so many looks to get its partitions before it is left to itself, and so many where the group is being
+ * joined: that waits for members that have died, which takes the time of their session. */
+#define STAND_LOOKS 500
+#define JOIN_LOOKS 1500
 #define LOOK_MS 20
 #define CLOSE_MS 4000 /* for what is in flight when the component is closed */
 #define PING_MS 5000
@@ -218,9 +221,9 @@ static void bus_credit(void *consumer)
 static void await_partitions(struct bus *b, struct davit_call *call, struct subscription *s)
 {
 	const struct davit_sleep_service *sleep = davit_sleep_service(b->instance);
-	int looks;
+	int looks, joining;
 
-	for (looks = 0; looks < STAND_LOOKS && !subscription_stands(s); looks++)
+	for (looks = 0; !subscription_stands(s, &joining) && looks < (joining ? JOIN_LOOKS : STAND_LOOKS); looks++)
 		if (sleep == NULL || sleep->sleep(b->instance, call, LOOK_MS) != DAVIT_OK)
 			return;
 }

@@ -82,12 +82,13 @@ struct subscription *consumer_subscribe(struct consumer *c, struct davit_call *c
 	return s;
 }
 
-int subscription_stands(struct subscription *s)
+int subscription_stands(struct subscription *s, int *ret_joining)
 {
 	int stands;
 
 	pthread_mutex_lock(&s->consumer->lock);
 	stands = s->standing || s->ended || s->failed;
+	*ret_joining = s->exists;
 	pthread_mutex_unlock(&s->consumer->lock);
 	return stands;
 }

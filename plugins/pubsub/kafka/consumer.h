@@ -80,8 +80,9 @@ void consumer_close(struct consumer *c); /* blocks: leaves the group with everyt
 
 /* A subscription, with the caller's reference; NULL: no memory. */
 struct subscription *consumer_subscribe(struct consumer *c, struct davit_call *call, const struct davit_subscribe *in);
-int subscription_stands(struct subscription *s); /* or has ended */
-void subscription_end(void *subscription);	 /* takes no more; davit_done when all that is out has come back */
+/* Or has ended. joining: there is such a topic, and the group is about to give out its partitions. */
+int subscription_stands(struct subscription *s, int *ret_joining);
+void subscription_end(void *subscription); /* takes no more; davit_done when all that is out has come back */
 void subscription_unref(struct subscription *s);
 
 void consumer_settle(struct consumer *c, const struct davit_settle *in);
