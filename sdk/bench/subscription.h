@@ -22,6 +22,7 @@ struct subscription {
 	struct davit_call call; /* must be first */
 	struct host *host;
 	struct davit_subscribe in;
+	char *topic;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -38,12 +39,16 @@ struct subscription {
 	struct kept *kept; /* davit_alloc */
 };
 
-/* Waits until it stands. 0; -1: it ended instead, or neither came within 10 s. */
-int subscription_open(struct subscription *s, struct host *h, const char *topic, uint64_t credit);
+/* Waits until it stands. NULL: it ended instead, or did neither within a minute, which is reported; nothing is left of it. */
+struct subscription *subscription_open(struct host *h, const char *topic, uint64_t credit);
 /* The next message; NULL: none within the time. It is freed when it is settled. */
 struct message *subscription_take(struct subscription *s, int within_ms);
 /* Settles it with the component, gives the credit back and frees it. */
 davit_status subscription_settle(struct subscription *s, struct message *m, int outcome);
-/* Cancels; waits for davit_done. 0; -1: it did not come within 10 s. What was emitted and not taken is settled RETRY. */
+void subscription_cancel(struct subscription *s); /* no more messages; those that are out can still be settled */
+/*
+ * Cancels, waits for davit_done and frees it. 0; -1: it was done twice, or emitted afterwards. What was emitted and not taken
+ * is settled RETRY; what was taken must have been settled. If it does not end within 30 s the bench does, with that failure.
+ */
 int subscription_close(struct subscription *s);
 #endif

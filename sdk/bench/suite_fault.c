@@ -178,12 +178,15 @@ static void odd_hosts(struct host *h, const struct davit_pair *props, size_t n)
 static void no_credit(struct host *h)
 {
 	const struct davit_pubsub_ops *ops = h->component->ops;
-	struct subscription s;
+	struct subscription *s;
 	struct message *held;
 	struct call c;
 	int i;
 
-	if (ops->publish == NULL || ops->subscribe == NULL || subscription_open(&s, h, "bench-credit", 1) < 0)
+	if (ops->publish == NULL || ops->subscribe == NULL)
+		return;
+	s = subscription_open(h, "bench-credit", 1);
+	if (s == NULL)
 		return;
 	for (i = 0; i < 3; i++) {
 		struct davit_publish in = DAVIT_INIT(davit_publish, .topic = davit_str("bench-credit"),
@@ -193,15 +196,12 @@ static void no_credit(struct host *h)
 		call_run(&c, (davit_op *)(void *)ops->publish, &in);
 		call_release(&c);
 	}
-	held = subscription_take(&s, 5000);
-	report(held != NULL && subscription_take(&s, 300) == NULL, NULL, "credit for one is one message");
-	pthread_mutex_lock(&s.lock); /* with the message still held */
-	s.cancelled = 1;
-	pthread_cond_broadcast(&s.changed);
-	pthread_mutex_unlock(&s.lock);
+	held = subscription_take(s, 5000);
+	report(held != NULL && subscription_take(s, 300) == NULL, NULL, "credit for one is one message");
+	subscription_cancel(s); /* with the message still held */
 	if (held != NULL)
-		subscription_settle(&s, held, DAVIT_SETTLE_RETRY);
-	report(subscription_close(&s) == 0, NULL, "and who waits for more ends when it is cancelled");
+		subscription_settle(s, held, DAVIT_SETTLE_RETRY);
+	report(subscription_close(s) == 0, NULL, "and who waits for more ends when it is cancelled");
 }
 
 void suite_fault(struct host *h, const struct davit_pair *props, size_t n)
