@@ -57,7 +57,8 @@ help:
 #: make measure      lengths of files and functions, complexity
 #: make format       clang-format
 #: make fault        the n-th allocation, read, write and open fails, for every n
-#: make soak         100,000 events while sidecars and applications are killed and frozen (SOAK="--help")
+#: make soak         100,000 events while sidecars and applications are killed and frozen (SOAK="--help"); then subscribers
+#:                   that stand still for a minute (STILL="--help")
 #: make fuzz         every fuzz target for FUZZ_SECONDS (T=cel: one); make fuzz-proof: a planted fault is found
 #: make collector    spans through OpenTelemetry's own collector
 #: make bench        figures beside their bounds (T=state: one table; DAPRD=path: the same load on Dapr's sidecar)

@@ -70,7 +70,7 @@ class App:
             self.inside += 1
             self.most = max(self.most, self.inside)
         self.came.put(came)
-        self.gate.wait(60)
+        self.gate.wait(600)
         with self.lock:
             self.inside -= 1
 

@@ -67,10 +67,13 @@ format:
 format-check:
 	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
 
-# A broker's promise under kills and freezes; `make check` has its short form. SOAK="--help" lists what it takes.
+# A broker's promise under kills and freezes, then a subscriber that stands still for a minute; `make check` has the short form
+# of both. SOAK="--help" and STILL="--help" list what they take.
 SOAK ?=
-soak: all $(VENV)/.stamp
+STILL ?=
+soak: all $(BUILD)/tests/paced $(VENV)/.stamp
 	@BUILD=$(BUILD) $(VENV)/bin/python tests/soak/soak.py $(SOAK)
+	@BUILD=$(BUILD) $(VENV)/bin/python tests/soak/still.py $(STILL)
 
 # Every n there is, where `make check` takes a stride.
 fault: all tests $(VENV)/.stamp

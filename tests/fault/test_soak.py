@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "soak"))
 
 import soak  # noqa: E402
+import still  # noqa: E402
 
 pytestmark = pytest.mark.ours
 
@@ -34,3 +35,19 @@ def test_the_same_on_kafka(tmp_path):
         "brokers": shared().plain, "authType": "none", "consumerGroup": "soak-{group}", "initialOffset": "oldest",
         "backOffDuration": "200ms", "sessionTimeout": "6s", "heartbeatInterval": "1s"}), encoding="utf-8")
     run(tmp_path / "run", "--messages", "2000", "--rate", "300", "--component", str(path))
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("broker,wire", [("in-memory", "http"), ("in-memory", "grpc"), ("in-memory", "stream"), ("sqlite", "http"),
+                                         ("sqlite", "stream"), ("redis", "http"), ("kafka", "grpc")])
+def test_a_subscriber_that_stands_still(tmp_path, broker, wire):
+    """The sidecar's memory stays flat, and nothing is lost of what comes meanwhile."""
+    kafka = None
+    if broker == "kafka":
+        from kafka_server import shared
+        kafka = shared()
+    elif broker == "redis":
+        import redis_server  # noqa: F401 (or the test is skipped)
+    wrong, line = still.still(str(tmp_path), broker, wire, 8, 500, kafka)
+    print(line)
+    assert wrong == []
