@@ -21,12 +21,12 @@ KERNEL_LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lhttp_parser -ldl -pthr
 
 # These see first that the machine has what they need (packaging/packages.txt), then start over: pkg-config is asked while
 # this file is read.
-ON_ITS_OWN := run check soak sanitize sanitize-address sanitize-thread measure fault bench format format-check
+ON_ITS_OWN := run check interop soak sanitize sanitize-address sanitize-thread measure fault bench format format-check
 ifneq ($(and $(filter $(ON_ITS_OWN),$(MAKECMDGOALS)),$(if $(PACKAGES_SEEN),,yes)),)
 
 .PHONY: $(MAKECMDGOALS)
 $(firstword $(MAKECMDGOALS)):
-	@packaging/deps.sh build run $(if $(filter check soak sanitize% fault measure,$(MAKECMDGOALS)),check) \
+	@packaging/deps.sh build run $(if $(filter check interop soak sanitize% fault measure,$(MAKECMDGOALS)),check) \
 		$(filter bench,$(MAKECMDGOALS)) $(if $(filter format%,$(MAKECMDGOALS)),format)
 	@+$(MAKE) --no-print-directory $(if $(findstring j,$(filter -j%,$(MAKEFLAGS))),,-j$(shell nproc)) PACKAGES_SEEN=yes $(MAKECMDGOALS)
 $(wordlist 2,99,$(MAKECMDGOALS)): $(firstword $(MAKECMDGOALS)) ;
@@ -61,6 +61,7 @@ help:
 #:                   that stand still for a minute (STILL="--help")
 #: make fuzz         every fuzz target for FUZZ_SECONDS (T=cel: one); make fuzz-proof: a planted fault is found
 #: make collector    spans through OpenTelemetry's own collector
+#: make interop      invocation, state and events between Davit and Dapr's own sidecar (DAPRD=path; T=http: some)
 #: make bench        figures beside their bounds (T=state: one table; DAPRD=path: the same load on Dapr's sidecar)
 #: make reproducible builds twice in different folders and compares
 #: make install      DESTDIR, PREFIX, LIBDIR; make uninstall

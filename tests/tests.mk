@@ -93,6 +93,13 @@ $(BENCH): $(BUILD)/tests/%: tests/bench/%.c tests/bench/timetable.h
 bench: all $(BENCH)
 	@BUILD=$(BUILD) DAPRD="$(DAPRD)" T="$(T)" python3 tests/bench/bench.py
 
+# Beside Dapr's own sidecar, in both directions. T: words that tests are chosen by.
+.PHONY: interop daprd-given
+daprd-given:
+	@test -f "$(DAPRD)" -a -x "$(DAPRD)" || { echo "make interop: DAPRD=path names Dapr's own sidecar, which is not part of this tree" >&2; exit 2; }
+interop: daprd-given all $(VENV)/.stamp
+	@BUILD=$(BUILD) DAPRD="$(abspath $(DAPRD))" $(VENV)/bin/python -m pytest -q -rs tests/interop/pairs $(if $(T),-k "$(T)")
+
 # Spans through OpenTelemetry's own collector, built once by Go; `make check` decodes what the sidecar sends by itself.
 OTELCOL := build/otelcol/otelcol
 .PHONY: collector

@@ -91,6 +91,11 @@ static void put_detail(struct buf *b, const struct error_detail *d)
 		put_field(b, "description", d->about, 0);
 		buf_lit(b, "}]}");
 		break;
+	case DETAIL_PACKED: /* of an application, which only gRPC is told */
+		buf_lit(b, "{\"@type\":");
+		jstream_put_html(b, d->type);
+		buf_addc(b, '}');
+		break;
 	}
 }
 
@@ -151,6 +156,16 @@ static Google__Protobuf__Any *pack_info(struct arena *a, struct str reason, stru
 	return pack(a, "ErrorInfo", &m.base);
 }
 
+static Google__Protobuf__Any *pack_any(struct arena *a, struct str type_url, struct str bytes)
+{
+	Google__Protobuf__Any *any = arena_alloc(a, sizeof(*any));
+
+	google__protobuf__any__init(any);
+	any->type_url = text(a, type_url);
+	any->value = (ProtobufCBinaryData){ bytes.n, (uint8_t *)bytes.p };
+	return any;
+}
+
 static Google__Protobuf__Any *pack_detail(struct arena *a, const struct error_detail *d)
 {
 	Google__Rpc__ResourceInfo resource = GOOGLE__RPC__RESOURCE_INFO__INIT;
@@ -178,6 +193,8 @@ static Google__Protobuf__Any *pack_detail(struct arena *a, const struct error_de
 		bad.field_violations = &fields;
 		bad.n_field_violations = 1;
 		return pack(a, "BadRequest", &bad.base);
+	case DETAIL_PACKED:
+		return pack_any(a, d->type, d->about);
 	case DETAIL_ERROR_INFO:
 		break;
 	}

@@ -32,6 +32,13 @@ struct invoking {
 	struct error outcome; /* of the last try */
 };
 
+/* What belongs to this call of gRPC, and not to the one that it asks for. */
+static int is_hop(struct str name)
+{
+	return str_is(name, "te") || str_is(name, "host") || str_is(name, "grpc-timeout") ||
+	       str_is(name, "grpc-encoding") || str_is(name, "grpc-message-type");
+}
+
 static void take_metadata(struct invoking *v)
 {
 	const struct http_exchange *x = v->c->x;
@@ -39,8 +46,7 @@ static void take_metadata(struct invoking *v)
 	size_t i, n = 0;
 
 	for (i = 0; i < x->nfields; i++)
-		if (str_utf8(x->fields[i].value) && !str_is(x->fields[i].name, "te") &&
-		    !str_is(x->fields[i].name, "host") &&
+		if (str_utf8(x->fields[i].value) && !is_hop(x->fields[i].name) &&
 		    !(skin_of(v->c)->api->token.n > 0 && str_is(x->fields[i].name, "dapr-api-token")))
 			f[n++] = x->fields[i];
 	if (x->authority.n > 0 && str_utf8(x->authority))
@@ -56,7 +62,8 @@ static void put_headers(struct invoking *v, const struct http_field *fields, siz
 	struct str value;
 	size_t i;
 
-	f = mesh_to_grpc(v->c->arena, fields, n, permanent, 0, &n);
+	f = mesh_to_grpc(v->c->arena, fields, n, permanent, 3, &n);
+	mesh_add_trace(v->c->arena, &v->q.trace, 1, f, &n);
 	for (i = 0; i < n; i++) {
 		value = str_ends(f[i].name, STR("-bin")) ? grpc_bin(v->c->arena, f[i].value) : f[i].value;
 		if (value.p != NULL)
@@ -91,8 +98,14 @@ static struct error http_failure(struct invoking *v, int status, struct str body
 static struct error grpc_failure(struct invoking *v, const struct mesh_response *s)
 {
 	struct error e = { .code = s->status, .message = s->message };
+	struct error_detail *d;
+	size_t i;
 
-	(void)v;
+	for (i = 0; error_is(&e) && i < s->ndetails; i++) {
+		d = error_detail(v->c->arena, &e, DETAIL_PACKED);
+		d->type = s->details[i]->type_url != NULL ? str_of(s->details[i]->type_url) : STR("");
+		d->about = (struct str){ (const char *)s->details[i]->value.data, s->details[i]->value.len };
+	}
 	return e;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any method on /v1.0/invoke/{id}/method/{path…}, and whatever no route takes, to the application that the caller names. */
+#include "api/details_json.h"
 #include "api/handlers.h"
 #include "api/span.h"
 #include "base/banned.h"
@@ -213,12 +214,19 @@ static void fail(struct invoking *v, const struct error *e)
 static struct str status_json(struct arena *a, const struct mesh_response *s)
 {
 	struct buf b = buf_in(a);
+	size_t i;
 
 	buf_printf(&b, "{\"code\":%d", s->status);
 	if (s->message.n > 0) {
 		buf_lit(&b, ",\"message\":");
 		jstream_put(&b, s->message);
 	}
+	for (i = 0; i < s->ndetails; i++) {
+		buf_adds(&b, i == 0 ? STR(",\"details\":[") : STR(","));
+		details_json(a, &b, s->details[i]);
+	}
+	if (s->ndetails > 0)
+		buf_addc(&b, ']');
 	buf_addc(&b, '}');
 	return buf_str(&b);
 }
@@ -234,6 +242,20 @@ static void add_ours(struct invoking *v)
 			v->fields[v->nfields++] = r->extra[i];
 }
 
+static int asks_for_events(const struct invoking *v)
+{
+	return str_ieq(str_trim(http_field(v->r->x, STR("accept"))), STR("text/event-stream"));
+}
+
+/* Dapr's sidecar at the other side passes events on without the fields that say so, and leaves them to this one. */
+static void add_events(struct invoking *v, struct str type)
+{
+	if (type.n == 0)
+		v->fields[v->nfields++] = (struct http_field){ STR("content-type"), STR("text/event-stream") };
+	if (mesh_metadata(v->fields, v->nfields, "cache-control").p == NULL)
+		v->fields[v->nfields++] = (struct http_field){ STR("cache-control"), STR("no-cache") };
+}
+
 static void make_fields(struct invoking *v, const struct mesh_response *s)
 {
 	struct arena *a = v->r->arena;
@@ -242,12 +264,14 @@ static void make_fields(struct invoking *v, const struct mesh_response *s)
 	struct str type = s->type_url.n > 0 ? STR("application/x-protobuf") : s->content_type;
 
 	v->fields = mesh_to_http(a, s->fields, s->nfields, 8 + v->r->nextra, &v->nfields);
-	if (type.n > 0)
+	if (type.n > 0 && s->status != 304) /* which has no content */
 		v->fields[v->nfields++] = (struct http_field){ STR("content-type"), type };
 	if (parent.n > 0)
 		v->fields[v->nfields++] = (struct http_field){ STR("traceparent"), parent };
 	if (state.n > 0)
 		v->fields[v->nfields++] = (struct http_field){ STR("tracestate"), state };
+	if (asks_for_events(v))
+		add_events(v, type);
 	add_ours(v);
 }
 
@@ -283,6 +307,7 @@ static struct error answer(struct invoking *v)
 	if (!mesh_is_http(s)) {
 		status = mesh_http_of_code(s->status);
 		if (status != 200) {
+			v->fields[v->nfields++] = (struct http_field){ STR("content-type"), STR("text/plain; charset=utf-8") };
 			http_reply(v->r->x, status, v->fields, v->nfields, status_json(v->r->arena, s));
 			return ERROR_NONE;
 		}

@@ -16,7 +16,7 @@ enum error_code {
 };
 
 /* One google.rpc detail (https://google.aip.dev/193). Order in the list is the order on the wire. */
-enum error_detail_kind { DETAIL_ERROR_INFO, DETAIL_RESOURCE_INFO, DETAIL_HELP, DETAIL_BAD_REQUEST };
+enum error_detail_kind { DETAIL_ERROR_INFO, DETAIL_RESOURCE_INFO, DETAIL_HELP, DETAIL_BAD_REQUEST, DETAIL_PACKED };
 
 struct error_pair {
 	struct str key, value;
@@ -27,7 +27,8 @@ struct error_detail {
 	enum error_detail_kind kind;
 	struct str reason, domain;	      /* ERROR_INFO; no domain: dapr.io */
 	struct str type, name, owner, about;  /* RESOURCE_INFO: type, name, owner, description; HELP: name = url, about;
-						 BAD_REQUEST: name = field, about */
+						 BAD_REQUEST: name = field, about;
+						 PACKED: type = its URL, about = the message's bytes */
 	size_t npairs;			      /* ERROR_INFO metadata */
 	const struct error_pair *pairs;
 	int pairs_http_only;		      /* gRPC does not show them, as Dapr's does not */

@@ -3,6 +3,7 @@
  * Streams of an HTTP/2 client connection (RFC 9113). Callbacks gather and set flags; nghttp2 may not be entered again
  * from them but to submit something. A stream whose call has gone has no user data.
  */
+#include "base/clock.h"
 #include "http/client_h2.h"
 
 #include "base/banned.h" /* behind nghttp2's own, which has members of such names */
@@ -173,7 +174,10 @@ static int on_close(nghttp2_session *s, int32_t stream, uint32_t code, void *use
 	if (k == NULL)
 		return 0;
 	k->refused |= code == NGHTTP2_REFUSED_STREAM;
-	if (!k->done)
+	/* A peer that keeps the deadline as well may be the first to end the call. */
+	if (!k->done && code == NGHTTP2_CANCEL && k->q.deadline_ns > 0 && clock_ns() >= k->q.deadline_ns)
+		client_call_fail(k, CLIENT_EXPIRED);
+	else if (!k->done)
 		client_call_fail(k, client_error(k->c.arena, code_of(code),
 						 "stream terminated by RST_STREAM with error code: %s",
 						 nghttp2_http2_strerror(code)));

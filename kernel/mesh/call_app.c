@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A call to this sidecar's own application. */
+#include <google/rpc/status.pb-c.h>
+
 #include "base/banned.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -93,9 +95,12 @@ struct error mesh_http_method(struct mesh_call *c, struct http_request *h)
 	const char *verb = mesh_verb_name(c->q->verb);
 
 	if (!c->q->has_http)
-		return (struct error){ .code = ERROR_INVALID_ARGUMENT, .message = STR("missing HTTP extension field") };
+		return (struct error){ .code = ERROR_INVALID_ARGUMENT,
+				       .message = STR("rpc error: code = InvalidArgument desc = missing HTTP extension "
+						      "field") };
 	if (verb == NULL || str_eq(str_of(verb), STR("CONNECT")))
-		return (struct error){ .code = ERROR_INVALID_ARGUMENT, .message = STR("invalid HTTP verb") };
+		return (struct error){ .code = ERROR_INVALID_ARGUMENT,
+				       .message = STR("rpc error: code = InvalidArgument desc = invalid HTTP verb") };
 	h->method = str_of(verb);
 	return ERROR_NONE;
 }
@@ -223,6 +228,7 @@ static void add_metadata(struct mesh_call *c, struct grpc_request *g)
 	struct http_field *fields, token;
 	size_t n, i, kept = 0;
 	struct trace_context trace = q->trace;
+	struct str state = mesh_metadata(q->fields, q->nfields, "tracestate");
 
 	if (!trace_valid(&trace))
 		trace = trace_from_request(c->arena, STR_NONE, mesh_metadata(q->fields, q->nfields, "traceparent"),
@@ -235,6 +241,8 @@ static void add_metadata(struct mesh_call *c, struct grpc_request *g)
 		n = kept;
 		fields[n++] = token;
 	}
+	if (trace.state.n == 0 && state.n > 0) /* as above */
+		trace.state = state;
 	mesh_add_trace(c->arena, &trace, 1, fields, &n);
 	if (!trace_valid(&trace)) {
 		fields[n++] = (struct http_field){ STR("traceparent"), STR(NO_TRACE) };
@@ -257,18 +265,37 @@ static const struct http_field *copy_fields(struct arena *a, const struct http_f
 	return list;
 }
 
-/* An application's refusal is an answer as well. */
+/* What explains a refusal; what is malformed explains nothing. */
+static void take_details(struct mesh_call *c, const struct http_field *trailers, size_t n)
+{
+	struct str packed = grpc_bin(c->arena, mesh_metadata(trailers, n, "grpc-status-details-bin"));
+	Google__Rpc__Status *status;
+	struct error e = ERROR_NONE;
+
+	if (packed.n == 0)
+		return;
+	status = grpc_unpack(c->arena, &google__rpc__status__descriptor, packed, &e);
+	if (status == NULL)
+		return;
+	c->response.ndetails = status->n_details;
+	c->response.details = status->details;
+}
+
+/* An application's refusal is an answer as well. One that is all in its head has its trailers there. */
 static void take_grpc_status(struct mesh_call *c, const struct error *e)
 {
 	const struct http_call *h = grpc_stream_http(c->grpc);
 	struct mesh_response *r = &c->response;
+	int alone = error_is(e) && h->ntrailers == 0;
 
 	memset(r, 0, sizeof(*r));
 	r->status = e->code;
 	r->message = error_is(e) ? arena_str(c->arena, e->message) : STR("");
 	r->content_type = r->type_url = STR("");
-	r->fields = copy_fields(c->arena, h->fields, h->nfields, &r->nfields);
-	r->trailers = copy_fields(c->arena, h->trailers, h->ntrailers, &r->ntrailers);
+	r->fields = copy_fields(c->arena, h->fields, alone ? 0 : h->nfields, &r->nfields);
+	r->trailers = copy_fields(c->arena, alone ? h->fields : h->trailers, alone ? h->nfields : h->ntrailers, &r->ntrailers);
+	if (error_is(e))
+		take_details(c, alone ? h->fields : h->trailers, alone ? h->nfields : h->ntrailers);
 }
 
 /* The one message, if there is one; the rest of the answer is its status. */

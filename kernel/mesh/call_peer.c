@@ -150,6 +150,12 @@ struct error mesh_call_peer(struct mesh_call *c, struct peers *peers, struct str
 	return error_is(&c->pump_error) ? c->pump_error : e;
 }
 
+/* Dapr's sends an empty one with each event of a stream (text/event-stream). */
+static int has_head(const mesh_response_wire *w)
+{
+	return w->status != NULL || w->message != NULL || w->n_headers > 0;
+}
+
 int mesh_peer_read(struct mesh_call *c, struct str *ret_piece, struct error *ret_error)
 {
 	response_part *part;
@@ -165,7 +171,7 @@ int mesh_peer_read(struct mesh_call *c, struct str *ret_piece, struct error *ret
 		if (got <= 0)
 			return got;
 		part = message;
-		if (part->response != NULL) {
+		if (part->response != NULL && has_head(part->response)) {
 			*ret_error = malformed("response metadata found in non-leading chunk");
 			return -1;
 		}

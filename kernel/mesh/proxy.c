@@ -107,7 +107,7 @@ static struct error receive(struct proxying *v)
 			return (struct error){ .code = ERROR_CANCELLED, .message = STR("context canceled") };
 	}
 	/* A call that ended with its head has its trailers there. */
-	if (!v->headed && h->ntrailers == 0 && got < 0)
+	if (!v->headed && h->ntrailers == 0)
 		copy(v->c, h->fields, h->nfields, grpc_trailer);
 	else
 		copy_head(v);

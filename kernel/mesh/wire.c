@@ -11,6 +11,11 @@ static char *cstr(struct arena *a, struct str s)
 	return (char *)arena_str(a, s).p;
 }
 
+static struct str text_or_empty(struct str s)
+{
+	return s.p != NULL ? s : STR("");
+}
+
 static struct str text(const char *s)
 {
 	return s ? str_of(s) : STR("");
@@ -159,5 +164,7 @@ void mesh_unpack_response(struct arena *a, const mesh_response_wire *w, struct m
 	ret->type_url = m && m->data ? text(m->data->type_url) : STR("");
 	*ret_body = m && m->data ? (struct str){ (const char *)m->data->value.data, m->data->value.len } : STR("");
 	ret->fields = unpack_fields(a, (entry *const *)w->headers, w->n_headers, &ret->nfields);
+	if (m == NULL) /* of Dapr's streams of events */
+		ret->content_type = text_or_empty(mesh_metadata(ret->fields, ret->nfields, "content-type"));
 	ret->trailers = unpack_fields(a, (entry *const *)w->trailers, w->n_trailers, &ret->ntrailers);
 }

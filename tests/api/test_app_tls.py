@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Applications behind TLS (--app-protocol https, grpcs), whose certificates nobody vouches for, and one that takes few streams."""
 import json
-import os
 import ssl
-import sys
 import threading
 import time
 from concurrent import futures
@@ -11,12 +9,9 @@ from concurrent import futures
 import grpc
 import pytest
 from dapr.proto import api_v1, appcallback_service_v1, common_v1
+from invoked import Callback, HttpApp, Pair, ask
 from redis_server import Certificates
 from sidecar import LOOPS, SLOW, Sidecar, free_port
-
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-
-from test_invoke import Callback, HttpApp, Pair, ask  # noqa: E402
 
 
 class HttpsApp(HttpApp):

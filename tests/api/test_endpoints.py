@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers outside, invoked by URL and by HTTPEndpoint: paths, headers, secrets, certificates, large bodies, failures."""
 import json
-import os
 import socket
 import ssl
-import sys
 import threading
 import urllib.parse
 
@@ -12,12 +10,9 @@ import grpc
 import pytest
 import yaml
 from dapr.proto import api_v1, common_v1
+from invoked import HttpApp, ask
 from redis_server import Certificates
 from sidecar import LOOPS, Sidecar, component
-
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-
-from test_invoke import HttpApp, ask  # noqa: E402
 
 
 def endpoint(name, url, headers=None, tls=None, store=None, **more):
@@ -163,7 +158,6 @@ def test_the_applications_token_stays_here(tmp_path, app):
     _, _, body = ask(s.http, "GET", "/v1.0/invoke/http://127.0.0.1:%d/method/a" % app.port)
     assert b"secret" not in body
     s.stop()
-
 
 
 

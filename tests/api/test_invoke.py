@@ -3,210 +3,21 @@
 import base64
 import hashlib
 import http.client
-import http.server
 import json
 import os
 import re
 import socket
 import threading
 import time
-from concurrent import futures
 
 import grpc
 import pytest
-from dapr.proto import api_v1, appcallback_service_v1, common_v1
+from dapr.proto import api_v1, common_v1
 
-from sidecar import LOOPS, SLOW, Sidecar, configuration, free_port
+from invoked import GrpcApp, HttpApp, Pair, ask
+from sidecar import LOOPS, SLOW, details, refused
 
 MIB = 1 << 20
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *args):
-        pass
-
-    def pieces(self):
-        if self.headers.get("transfer-encoding") == "chunked":
-            while True:
-                n = int(self.rfile.readline().split(b";")[0], 16)
-                piece = self.rfile.read(n)
-                self.rfile.readline()
-                if n == 0:
-                    return
-                yield piece
-        left = int(self.headers.get("content-length") or 0)
-        while left > 0:
-            piece = self.rfile.read(min(left, 65536))
-            if not piece:
-                return
-            left -= len(piece)
-            yield piece
-
-    def reply(self, status, body, **headers):
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        if status == 204:
-            return self.end_headers()
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-        return None
-
-    def serve(self):
-        app = self.server.app
-        path = self.path.split("?")[0]
-        if path.startswith("/dapr/"):
-            return self.reply(404, b"")
-        app.arrived.set()
-        if path == "/count":
-            total, digest = 0, hashlib.sha256()
-            for piece in self.pieces():
-                total += len(piece)
-                digest.update(piece)
-            return self.reply(200, ("%d %s" % (total, digest.hexdigest())).encode())
-        if path == "/early":
-            self.close_connection = True
-            return self.reply(413, b"too much")
-        body = b"".join(self.pieces())
-        if path == "/status":
-            return self.reply(int(body), b"as asked", x_reason="asked")
-        if path == "/make":
-            return self.stream(int(body))
-        if path == "/events":
-            return self.events()
-        if path == "/hang":
-            self.connection.settimeout(20)
-            try:
-                app.left.append(self.connection.recv(1) == b"")
-            except OSError:
-                app.left.append(False)
-            self.close_connection = True
-            return None
-        text = json.dumps({"method": self.command, "path": self.path, "headers": [[k.lower(), v] for k, v in self.headers.items()],
-                           "body": base64.b64encode(body).decode()}).encode()
-        return self.reply(200, text, content_type="application/json", x_app="yes")
-
-    def stream(self, mib):
-        self.send_response(200)
-        self.send_header("transfer-encoding", "chunked")
-        self.end_headers()
-        piece = b"10000\r\n" + bytes(65536) + b"\r\n"
-        for _ in range(mib * 16):
-            self.wfile.write(piece)
-        self.wfile.write(b"0\r\n\r\n")
-
-    def events(self):
-        self.send_response(200)
-        self.send_header("content-type", "text/event-stream")
-        self.send_header("transfer-encoding", "chunked")
-        self.end_headers()
-        for i in range(4):
-            event = b"data: %d\n\n" % i
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
-            assert self.server.app.step.acquire(timeout=20)
-        self.wfile.write(b"0\r\n\r\n")
-
-    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = serve
-
-
-class HttpApp:
-    def __init__(self):
-        self.port = free_port()
-        self.arrived, self.left, self.step = threading.Event(), [], threading.Semaphore(0)
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self.server.daemon_threads = True
-        self.server.app = self
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
-
-
-class Callback(appcallback_service_v1.AppCallbackServicer):
-    def OnInvoke(self, request, context):
-        if request.method == "refuse":
-            context.set_trailing_metadata((("why", "so"),))
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not today")
-        seen = {k: v for k, v in context.invocation_metadata() if isinstance(v, str)}
-        answer = {"method": request.method, "verb": request.http_extension.verb, "query": request.http_extension.querystring,
-                  "type": request.content_type, "metadata": seen}
-        context.send_initial_metadata((("x-app", "yes"),))
-        reply = common_v1.InvokeResponse(content_type="application/json")
-        reply.data.value = json.dumps(answer).encode() + b"\n" + request.data.value
-        return reply
-
-
-class Anything(grpc.GenericRpcHandler):
-    """test.Echo: messages are bytes."""
-
-    def service(self, details):
-        def unary(request, context):
-            if request == b"refuse":
-                context.set_trailing_metadata((("why", "so"), ("more-bin", b"\0\1")))
-                context.abort(grpc.StatusCode.DATA_LOSS, "lost % and ü")
-            context.send_initial_metadata((("seen", json.dumps([k for k, _ in context.invocation_metadata()])),))
-            return request[::-1]
-
-        def each(requests, context):
-            for r in requests:
-                yield r.upper()
-
-        kinds = {"/test.Echo/Unary": grpc.unary_unary_rpc_method_handler(unary),
-                 "/test.Echo/Each": grpc.stream_stream_rpc_method_handler(each),
-                 "/grpc.health.v1.Health/Check": grpc.unary_unary_rpc_method_handler(lambda r, c: b"\x08\x01")}
-        return kinds.get(details.method)
-
-
-class GrpcApp:
-    def __init__(self):
-        self.port = free_port()
-        self.server = grpc.server(futures.ThreadPoolExecutor(16))
-        appcallback_service_v1.add_AppCallbackServicer_to_server(Callback(), self.server)
-        self.server.add_generic_rpc_handlers((Anything(),))
-        self.server.add_insecure_port("127.0.0.1:%d" % self.port)
-        self.server.start()
-
-    def stop(self):
-        self.server.stop(None)
-
-
-def names(folder):
-    return configuration({"nameResolution": {"component": "sqlite", "version": "v1",
-                                             "configuration": {"connectionString": os.path.join(str(folder), "names.db")}}})
-
-
-class Pair:
-    """A sidecar without an application and one before `app`."""
-
-    def __init__(self, folder, app, protocol="http", loops=None, env=None, near=None, far=None):
-        self.app = app
-        os.makedirs(folder / "near")
-        os.makedirs(folder / "far")
-        self.near = Sidecar(folder / "near", config=[names(folder)], app_id="near", loops=loops, flags=dict({"max-body-size": "2Gi"}, **(near or {})))
-        self.far = Sidecar(folder / "far", config=[names(folder)], app_id="far", loops=loops, env=env,
-                           flags=dict({"app-port": app.port, "app-protocol": protocol, "max-body-size": "2Gi"}, **(far or {})))
-        self.near.start()
-        self.far.start()
-
-    def stop(self):
-        self.near.stop()
-        self.far.stop()
-        self.app.stop()
-
-
-def ask(port, method, path, body=None, headers=None, timeout=30):
-    c = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
-    try:
-        c.request(method, path, body=body, headers=headers or {})
-        r = c.getresponse()
-        return r.status, {k.lower(): v for k, v in r.getheaders()}, r.read()
-    finally:
-        c.close()
 
 
 @pytest.fixture(scope="module", params=LOOPS)
@@ -398,6 +209,45 @@ def test_http_to_grpc_application(grpc_pair):
 def test_grpc_applications_refusal_over_http(grpc_pair):
     status, _, body = ask(grpc_pair.near.http, "POST", "/v1.0/invoke/far/method/refuse")
     assert (status, json.loads(body)) == (400, {"code": 9, "message": "not today"})
+
+
+DETAILS = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "BUSY", "domain": "test", "metadata": {"until": "noon"}},
+           {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "3.250s"},
+           {"@type": "type.googleapis.com/google.rpc.BadRequest",
+            "fieldViolations": [{"field": "a", "description": '"b"'}, {"field": "c"}]},
+           {"@type": "type.googleapis.com/google.rpc.DebugInfo", "stackEntries": ["x", "y"], "detail": "z"}]
+
+
+@pytest.mark.parametrize("which", ["near", "far"])
+def test_details_of_a_refusal_arrive(grpc_pair, which):
+    sidecar = getattr(grpc_pair, which)
+    status, headers, body = ask(sidecar.http, "POST", "/v1.0/invoke/far/method/explain")
+    assert (status, headers["content-type"]) == (409, "text/plain; charset=utf-8")
+    assert json.loads(body) == {"code": 10, "message": "see the detail", "details": DETAILS}
+    e = refused(sidecar.rpc.InvokeService, api_v1.InvokeServiceRequest(id="far", message=common_v1.InvokeRequest(method="explain")))
+    assert (e.code(), e.details()) == (grpc.StatusCode.ABORTED, "see the detail")
+    found = details(e)
+    assert found["ErrorInfo"].metadata == {"until": "noon"} and found["RetryInfo"].retry_delay.seconds == 3
+    assert [v.field for v in found["BadRequest"].field_violations] == ["a", "c"]
+
+
+def test_trailers_of_a_refusal_are_no_headers(grpc_pair):
+    assert "why" not in ask(grpc_pair.near.http, "POST", "/v1.0/invoke/far/method/refuse")[1]
+
+
+def test_state_of_the_trace_arrives_at_a_grpc_application(grpc_pair):
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    body = ask(grpc_pair.near.http, "GET", "/v1.0/invoke/far/method/do", headers={"traceparent": parent, "tracestate": "a=b"})[2]
+    assert json.loads(body.split(b"\n")[0])["metadata"]["tracestate"] == "a=b"
+
+
+@pytest.mark.parametrize("which", ["near", "far"])
+def test_stream_without_a_message_keeps_its_trailers(grpc_pair, which):
+    """Its answer is one block of fields, which are trailers."""
+    channel, metadata = proxied(getattr(grpc_pair, which))
+    with channel:
+        call = channel.unary_stream("/test.Echo/Down")(b"0", metadata=metadata, timeout=20)
+        assert list(call) == [] and ("sum", "0") in list(call.trailing_metadata())
 
 
 def proxied(sidecar, *more):
