@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Making the n-th allocation, read, write or open of a process fail: tests/fault/shim.c, and the page it is told by."""
+"""Making the n-th allocation, read, write, open or connect of a process fail: tests/fault/shim.c, and the page it is told by."""
 import mmap
 import os
 import struct
@@ -9,6 +9,7 @@ from sidecar import BUILD
 STRIDE = int(os.environ.get("FAULT_STRIDE", "1"))
 SHIM = os.path.join(BUILD, "tests/fault.so")
 KINDS = {"memory": 1, "read": 2, "write": 3, "open": 4}
+CONNECT = {"connect": 5}  # for who connects to somebody
 MOST = 20000
 
 
@@ -24,7 +25,7 @@ class Control:
     def arm(self, kind, n):
         self.page[4:8] = struct.pack("i", 0)
         self.page[8:24] = struct.pack("qq", n - 1, 0)
-        self.page[0:4] = struct.pack("i", KINDS[kind])
+        self.page[0:4] = struct.pack("i", {**KINDS, **CONNECT}[kind])
 
     def disarm(self):
         """1 if it has failed."""

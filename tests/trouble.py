@@ -9,14 +9,15 @@ from sidecar import SLOW
 
 
 class Proxy:
-    """Stands between: passes all on, or does with what the server says as it is told."""
+    """Stands between: passes all on, or does with what the server says as it is told. came() is called at each new connection
+    before anything goes through it."""
 
     def __init__(self, port):
         self.port, self.to = 0, port
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.delay, self.cut, self.reset, self.garbage = 0, None, False, None
-        self.open = True
+        self.open, self.pairs, self.came = True, [], None
         threading.Thread(target=self.accept, daemon=True).start()
 
     host = property(lambda self: "127.0.0.1:%d" % self.port)
@@ -28,6 +29,9 @@ class Proxy:
                 theirs = socket.create_connection(("127.0.0.1", self.to))
             except OSError:
                 return
+            self.pairs = [p for p in self.pairs if p[0].fileno() >= 0] + [(ours, theirs)]
+            if self.came:
+                self.came()
             threading.Thread(target=self.pump, args=(ours, theirs, False), daemon=True).start()
             threading.Thread(target=self.pump, args=(theirs, ours, True), daemon=True).start()
 
@@ -54,6 +58,16 @@ class Proxy:
             except OSError:
                 pass
             s.close()
+
+    def drop(self):
+        """Resets what is connected."""
+        for pair in self.pairs:
+            for s in pair:
+                try:
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
 
     def stop(self):
         self.open = False

@@ -10,6 +10,7 @@
 #include "base/recycle.h"
 #include "loop/fault.h"
 #include "loop/inside.h"
+#include "loop/reserve.h"
 
 _Thread_local struct loop *loop_current;
 
@@ -94,6 +95,7 @@ struct loop *loop_new(int index)
 
 	if (l == NULL)
 		return NULL;
+	reserve_start();
 	if (uv_loop_init(&l->uv) < 0) {
 		mem_free(l);
 		return NULL;

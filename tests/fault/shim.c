@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Preloaded into the sidecar: the n-th allocation, read, write or open from now on fails, once. The driver arms and reads it
+ * Preloaded into the sidecar: the n-th allocation, read, write, open or connect from now on fails, once. The driver arms and reads it
  * through a page of shared memory, the file named by FAULT_CONTROL. Allocations that live are counted as well.
  *
  * The wall clock can be set off; the monotonic one is left alone.
@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MEMORY = 1, READ, WRITE, OPEN };
+enum { MEMORY = 1, READ, WRITE, OPEN, CONNECT };
 
 struct control {
 	_Atomic int32_t kind;	/* what is armed */
@@ -69,14 +69,21 @@ static int fails(int kind, int error)
 	return 1;
 }
 
-/* Files and sockets only: an eventfd does not fail, and libuv says so with abort(). */
+/*
+ * Files and sockets only: an eventfd does not fail, and libuv says so with abort(). A socket that fails is good for nothing
+ * any more, on neither side, as one whose peer has reset it.
+ */
 static int fails_on(int fd, int kind, int error)
 {
 	struct stat st;
 
-	if (atomic_load(&control->kind) != kind || fstat(fd, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode)))
+	if (atomic_load(&control->kind) != kind || fstat(fd, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode)) ||
+	    !fails(kind, error))
 		return 0;
-	return fails(kind, error);
+	if (kind != CONNECT)
+		shutdown(fd, SHUT_RDWR);
+	errno = error;
+	return 1;
 }
 
 static void *counted(void *p)
@@ -224,6 +231,12 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
 	NEXT(ssize_t, "sendmsg");
 	return fails_on(fd, WRITE, EPIPE) ? -1 : next(fd, m, flags);
+}
+
+int connect(int fd, const struct sockaddr *to, socklen_t n)
+{
+	NEXT(int, "connect");
+	return fails_on(fd, CONNECT, ECONNREFUSED) ? -1 : next(fd, to, n);
 }
 
 int fsync(int fd)
