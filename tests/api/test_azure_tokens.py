@@ -152,8 +152,9 @@ def test_a_user_assigned_identity_is_asked_for(world, tmp_path):
         platform.stop()
 
 
-def test_a_busy_platform_is_asked_again(world, tmp_path):
-    platform = Platform("app service", world.token, busy=2)
+@pytest.mark.parametrize("form", ["app service", "imds"])
+def test_a_busy_platform_is_asked_again(world, tmp_path, form):
+    platform = Platform(form, world.token, busy=2)
     try:
         works(world.sidecar(tmp_path, env=platform.env), n=1)
         assert len(platform.requests) == 3
