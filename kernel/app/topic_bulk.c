@@ -120,10 +120,10 @@ static void put_entry(struct buf *b, const struct topic_entry *e)
 		put_pairs(b, e->metadata, e->nmetadata);
 	else
 		buf_lit(b, "null");
-	if (e->content_type.n > 0) {
-		buf_lit(b, ",\"contentType\":");
-		jstream_put_html(b, e->content_type);
-	}
+	buf_lit(b, ",\"contentType\":");
+	jstream_put_html(b, e->content_type.n > 0 ? e->content_type
+			    : e->event != NULL	  ? STR("application/cloudevents+json")
+						  : STR("application/octet-stream"));
 	buf_addc(b, '}');
 }
 

@@ -8,7 +8,7 @@ enum topic_entry_state { TOPIC_ENTRY_OPEN, TOPIC_ENTRY_DONE, TOPIC_ENTRY_DROPPED
 
 struct topic_entry {
 	struct str id;		 /* unique in the batch */
-	struct str content_type; /* "" is not sent */
+	struct str content_type; /* of the message; "" is sent as what it is then over HTTP, and not over gRPC */
 	const struct davit_pair *metadata;
 	size_t nmetadata;
 	const struct topic_event *event; /* NULL: raw */

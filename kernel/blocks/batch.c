@@ -49,15 +49,11 @@ static int read_event(struct batch *b, size_t i, struct str *ret_why)
 	if (b->s->raw) {
 		jstream_put(&text, e->raw);
 		*event = (struct topic_event){ .json = buf_str(&text) };
-		if (e->content_type.n == 0)
-			e->content_type = STR("application/octet-stream");
 		return 0;
 	}
 	if (event_read(b->a, m, b->s->o.pubsub->name, b->s->o.about->topic, 0, event, ret_why) < 0)
 		return -1;
 	e->event = event;
-	if (e->content_type.n == 0)
-		e->content_type = STR(CLOUDEVENT_CONTENT_TYPE);
 	return 0;
 }
 

@@ -250,7 +250,8 @@ START_TEST(a_batch_over_http)
 	ck_assert_ptr_nonnull(strstr(body.p,
 				     "{\"entries\":[{\"entryId\":\"e1\",\"event\":{\"id\":\"1\"},\"metadata\":null,"
 				     "\"contentType\":\"application/cloudevents+json\"},{\"entryId\":\"e2\","
-				     "\"event\":\"aGk=\",\"metadata\":{\"pubsubName\":\"bus\"}},"));
+				     "\"event\":\"aGk=\",\"metadata\":{\"pubsubName\":\"bus\"},"
+				     "\"contentType\":\"application/octet-stream\"},"));
 	ck_assert_ptr_nonnull(
 		strstr(body.p, ",\"metadata\":{\"pubsubName\":\"bus\"},\"pubsubname\":\"bus\",\"topic\":\"orders\","
 			       "\"type\":\"com.dapr.event.sent.bulk\"}"));
