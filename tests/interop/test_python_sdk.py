@@ -58,9 +58,9 @@ def test_options_and_etag(client, key):
 
 
 def test_ttl(client, key):
-    client.save_state("store", key, "1", state_metadata={"ttlInSeconds": "1"})
+    client.save_state("store", key, "1", state_metadata={"ttlInSeconds": "3"})
     assert client.get_state("store", key).data == b"1"
-    end = time.monotonic() + 10
+    end = time.monotonic() + 15
     while client.get_state("store", key).data:
         assert time.monotonic() < end
         time.sleep(0.1)
