@@ -1,228 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "main/runtime.h"
-
-#include <unistd.h>
-
-#include "api/access.h"
-#include "api/api.h"
-#include "api/cors.h"
-#include "app/app.h"
+/* In which order everything of a process starts and stops. */
 #include "base/banned.h"
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/log.h"
-#include "base/mem.h"
-#include "blocks/blocks.h"
 #include "blocks/endpoints.h"
 #include "loop/fiber.h"
 #include "loop/loop.h"
 #include "loop/watchdog.h"
-#include "main/places.h"
-#include "main/refuse.h"
-#include "main/servers.h"
-#include "main/spans.h"
-#include "pluggable/pluggable.h"
-#include "policy/policies.h"
+#include "main/options.h"
+#include "main/runtime_inside.h"
 
 #define LOG_SCOPE "dapr.runtime"
-#define LOOPS_MOST 64
-
-struct runtime {
-	struct arena *arena; /* of this start */
-	const struct options *o;
-	struct runtime_hook hook;
-	struct configuration *configuration;
-	struct resources *resources;
-	struct metrics *metrics;
-	struct exporters *exporters; /* NULL: spans go nowhere */
-	struct registry *registry;
-	struct policies *policies; /* NULL: no Resiliency resource */
-	struct pluggable *pluggable;
-	struct loop *loops[LOOPS_MOST];
-	int nloops;
-	struct watchdog *watchdog;
-	struct blocks *blocks; /* set on the first loop, read after RUNTIME_OPENED */
-	struct api api;
-	int api_made;
-	struct servers servers;
-	struct app *app; /* NULL: no --app-port */
-	struct subscribers *subscribers;
-	struct invoker invoker;
-	struct names *names;	/* set on the first loop, as blocks is */
-	struct str names_failure; /* in arena */
-	struct loop_task task;
-	int64_t began_ms;
-	int within_ms; /* while closing */
-	uv_sem_t closed, opened;
-	int opening; /* opened is there to be waited for */
-};
-
-static struct str environment(const char *name)
-{
-	const char *v = getenv(name);
-
-	return str_of(v ? v : "");
-}
 
 static int64_t duration_ms(const char *name, int64_t fallback)
 {
 	int64_t ns;
 
-	return duration_parse(environment(name), &ns) == 0 && ns >= 1000000 ? ns / 1000000 : fallback;
-}
-
-static int64_t live_fibers(void *arg)
-{
-	(void)arg;
-	return fiber_live();
-}
-
-/* Configuration's metric section as the registry wants it. */
-static int make_metrics(struct runtime *r, struct arena *a, struct str *ret_message)
-{
-	const struct configuration_metric *m = &r->configuration->metric;
-	double *buckets = arena_alloc(a, sizeof(*buckets) * (m->latency_buckets.n + 1));
-	struct metrics_options o = {
-		.enabled = m->enabled,
-		.app_id = r->o->app_id,
-		.namespace = environment("NAMESPACE"),
-		.increased_cardinality = m->http.increased_cardinality != 0,
-		.exclude_verbs = m->http.exclude_verbs > 0,
-		.record_error_codes = m->record_error_codes,
-		.npath_matching = m->http.path_matching.n,
-		.path_matching = m->http.path_matching.p,
-		.nlatency_buckets = m->latency_buckets.n,
-		.latency_buckets = buckets,
-		.fibers = live_fibers,
-	};
-	struct metric_rule *rules;
-	size_t i, k, n, nrules = 0;
-
-	for (i = 0; i < m->latency_buckets.n; i++)
-		buckets[i] = (double)m->latency_buckets.p[i];
-	for (i = 0; i < m->nrules; i++)
-		for (k = 0; k < m->rules[i].nlabels; k++)
-			nrules += m->rules[i].labels[k].regex.n;
-	rules = arena_zalloc(a, sizeof(*rules) * (nrules + 1));
-	o.rules = rules;
-	for (i = 0; i < m->nrules; i++)
-		for (k = 0; k < m->rules[i].nlabels; k++)
-			for (n = 0; n < m->rules[i].labels[k].regex.n; n++)
-				rules[o.nrules++] = (struct metric_rule){ m->rules[i].name, m->rules[i].labels[k].name,
-									  m->rules[i].labels[k].regex.p[n].value,
-									  m->rules[i].labels[k].regex.p[n].key };
-	r->metrics = metrics_new(&o, a, ret_message);
-	if (r->metrics == NULL) { /* as Dapr: a bad rule or pattern costs the metrics, not the start */
-		log_error("Metrics are switched off: " STR_FMT, STR_ARG(*ret_message));
-		o = (struct metrics_options){ .app_id = o.app_id, .namespace = o.namespace, .fibers = live_fibers };
-		r->metrics = metrics_new(&o, a, ret_message);
-	}
-	return r->metrics ? 0 : -1;
-}
-
-static struct str tagged(struct arena *a, const struct error *e)
-{
-	return e->tag ? arena_printf(a, "%s: " STR_FMT, e->tag, STR_ARG(e->message)) : e->message;
-}
-
-static void tell_features(const struct configuration *c)
-{
-	struct buf b = buf_init();
-	size_t i;
-
-	for (i = 0; i < c->nfeatures; i++)
-		if (c->features[i].enabled)
-			buf_printf(&b, "%s" STR_FMT, b.n ? " " : "", STR_ARG(c->features[i].name));
-	if (b.n > 0)
-		log_info("Enabled features: " STR_FMT, STR_ARG(buf_str(&b)));
-	buf_free(&b);
-}
-
-static void shut_down(void *ctx, int force)
-{
-	struct runtime *r = ctx;
-
-	r->hook.tell(r->hook.ctx, force ? RUNTIME_FORCED : RUNTIME_SHUTDOWN);
-}
-
-static const char *const protocols[] = { "http", "https", "h2c", "grpc", "grpcs" };
-
-static int make_policies(struct runtime *r, struct str *ret_message)
-{
-	if (r->resources->of[RESOURCE_RESILIENCY].n == 0)
-		return 0;
-	r->policies = policies_new(r->resources, r->metrics);
-	*ret_message = STR("out of memory");
-	return r->policies != NULL ? 0 : -1;
-}
-
-static void describe_app(struct runtime *r)
-{
-	const struct options *o = r->o;
-	struct api *api = &r->api;
-	char text[DURATION_TEXT];
-
-	api->app.port = o->number.app_port;
-	api->app.protocol = str_of(protocols[o->protocol]);
-	api->app.channel_address = o->app_channel_address;
-	api->app.max_concurrency = o->app_max_concurrency > 0 ? (int)o->app_max_concurrency : 0;
-	if (!o->enable_app_health_check)
-		return;
-	api->app.health = 1;
-	if (o->protocol < APP_PROTOCOL_GRPC)
-		api->app.health_path = o->app_health_check_path;
-	duration_text(o->app_health_probe_interval * 1000000000, text);
-	api->app.health_interval = arena_str(r->arena, str_of(text));
-	duration_text(o->app_health_probe_timeout * 1000000, text);
-	api->app.health_timeout = arena_str(r->arena, str_of(text));
-	api->app.health_threshold = (int)o->app_health_threshold;
-}
-
-/* The ways to other applications and from them; who answers there comes as the start goes on. */
-static void make_invoker(struct runtime *r)
-{
-	struct invoker *v = &r->invoker;
-	char machine[256] = "";
-
-	gethostname(machine, sizeof(machine) - 1);
-	v->app_id = r->o->app_id;
-	v->name_space = getenv("NAMESPACE") ? environment("NAMESPACE") : STR("default");
-	v->host = STR("");
-	v->host_name = arena_str(r->arena, str_of(machine));
-	v->metrics = r->metrics;
-	v->policies = r->policies;
-	r->api.invoker = v;
-	r->api.mesh.app_id = r->o->app_id;
-	r->api.mesh.tracer = &r->api.tracer;
-	r->api.mesh.metrics = r->metrics;
-	r->api.mesh.body_limit = r->api.body_limit;
-}
-
-static int make_api(struct runtime *r)
-{
-	const struct configuration *c = r->configuration;
-	struct api *api = &r->api;
-
-	api->arena = r->arena;
-	api->app_id = r->o->app_id;
-	api->token = environment("DAPR_API_TOKEN");
-	api->body_limit = r->o->max_body_size > 0 ? (size_t)r->o->max_body_size : 0;
-	api->log_calls = r->o->enable_api_logging < 0 ? c->api_logging.enabled : r->o->enable_api_logging;
-	api->log_obfuscate = c->api_logging.obfuscate_urls;
-	api->log_health = !c->api_logging.omit_health_checks;
-	api->configuration = c;
-	api->metrics = r->metrics;
-	api->tracer = spans_tracer(c);
-	api->access = access_new(r->arena, c);
-	api->cors = cors_new(r->arena, r->o->allowed_origins);
-	api->waiting_for = "runtime";
-	api->shut_down = shut_down;
-	api->ctx = r;
-	describe_app(r);
-	make_invoker(r);
-	r->api_made = api_init(api) == 0;
-	return r->api_made ? 0 : -1;
+	return duration_parse(runtime_environment(name), &ns) == 0 && ns >= 1000000 ? ns / 1000000 : fallback;
 }
 
 static int make_loops(struct runtime *r)
@@ -241,11 +36,24 @@ static int make_loops(struct runtime *r)
 	return r->nloops > 0 ? 0 : -1;
 }
 
+static void warn_of_scopes(const struct runtime *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->configuration->nsecret_scopes; i++) {
+		struct str name = r->configuration->secret_scopes[i].store_name;
+
+		if (map_get(&r->blocks->secrets, name) == NULL)
+			log_warn("Secrets configuration added for '" STR_FMT "', but no matching secret store was found",
+				 STR_ARG(name));
+	}
+}
+
 static void open_names(struct runtime *r)
 {
 	struct names_options o = {
 		.app_id = r->o->app_id,
-		.name_space = environment("NAMESPACE"),
+		.name_space = runtime_environment("NAMESPACE"),
 		.listen = r->o->dapr_internal_grpc_listen_address,
 		.port = r->servers.internal_port,
 		.configuration = r->configuration,
@@ -268,8 +76,8 @@ static void open_components(void *arg)
 	struct runtime *r = arg;
 	struct blocks_options o = {
 		.app_id = r->o->app_id,
-		.name_space = environment("NAMESPACE"),
-		.pod_name = environment("POD_NAME"),
+		.name_space = runtime_environment("NAMESPACE"),
+		.pod_name = runtime_environment("POD_NAME"),
 		.registry = r->registry,
 		.pluggable = r->pluggable,
 		.configuration = r->configuration,
@@ -302,43 +110,6 @@ static void start_opening(struct loop_task *t)
 		uv_sem_post(&r->opened);
 }
 
-static int read_all(struct runtime *r, struct arena *a, struct str *ret_message)
-{
-	const char **paths = arena_alloc(a, sizeof(*paths) * (r->o->resources_path.n + r->o->config.n + 1));
-	struct str *roots;
-	struct pluggable_options sockets;
-	struct error e = ERROR_NONE;
-	size_t i, nroots;
-
-	for (i = 0; i < r->o->config.n; i++)
-		paths[i] = r->o->config.at[i].p;
-	r->configuration = configuration_load(paths, r->o->config.n, a, &e);
-	if (r->configuration == NULL) {
-		*ret_message = tagged(a, &e);
-		return -1;
-	}
-	if (refuse_unprotected(r->o, r->configuration, a, ret_message) < 0)
-		return -1;
-	refuse_tell_unused(r->o, r->configuration);
-	tell_features(r->configuration);
-	for (i = 0; i < r->o->resources_path.n; i++)
-		paths[i] = r->o->resources_path.at[i].p;
-	r->resources = resources_load(paths, r->o->resources_path.n, r->o->app_id, environment("NAMESPACE"), a, &e);
-	if (r->resources == NULL) {
-		*ret_message = tagged(a, &e);
-		return -1;
-	}
-	roots = places_plugins(r->o, a, &nroots);
-	r->registry = registry_new(roots, nroots);
-	sockets.folder = places_sockets(&sockets.expected);
-	r->pluggable = pluggable_new(&sockets);
-	if (r->registry == NULL || r->pluggable == NULL) {
-		*ret_message = STR("out of memory");
-		return -1;
-	}
-	return 0;
-}
-
 struct runtime *runtime_new(const struct options *o, const struct runtime_hook *hook, struct arena *a,
 			    struct str *ret_message)
 {
@@ -357,11 +128,11 @@ struct runtime *runtime_new(const struct options *o, const struct runtime_hook *
 	r->began_ms = clock_ms();
 	log_info(STR_FMT " mode configured", STR_ARG(o->mode));
 	log_info("app id: " STR_FMT, STR_ARG(o->app_id));
-	if (read_all(r, a, ret_message) < 0 || make_metrics(r, a, ret_message) < 0 ||
-	    make_policies(r, ret_message) < 0)
+	if (runtime_read(r, a, ret_message) < 0 || runtime_make_metrics(r, a, ret_message) < 0 ||
+	    runtime_make_policies(r, ret_message) < 0)
 		goto failed;
 	*ret_message = STR("out of memory, or no threads or descriptors are left");
-	if (make_loops(r) < 0 || make_api(r) < 0)
+	if (make_loops(r) < 0 || runtime_make_api(r) < 0)
 		goto failed;
 	if (spans_open(r->configuration, o->app_id, r->metrics, r->loops[0], own, &r->api.tracer, &r->exporters, &why) < 0) {
 		*ret_message = arena_str(a, why);
@@ -391,100 +162,6 @@ failed:
 	return NULL;
 }
 
-static void warn_of_scopes(const struct runtime *r)
-{
-	size_t i;
-
-	for (i = 0; i < r->configuration->nsecret_scopes; i++) {
-		struct str name = r->configuration->secret_scopes[i].store_name;
-
-		if (map_get(&r->blocks->secrets, name) == NULL)
-			log_warn("Secrets configuration added for '" STR_FMT "', but no matching secret store was found",
-				 STR_ARG(name));
-	}
-}
-
-static void app_ready(void *ctx)
-{
-	struct runtime *r = ctx;
-
-	r->hook.tell(r->hook.ctx, RUNTIME_APP_READY);
-}
-
-static void app_changed(void *ctx, int healthy)
-{
-	struct runtime *r = ctx;
-
-	if (!healthy)
-		r->hook.tell(r->hook.ctx, RUNTIME_APP_UNHEALTHY);
-	subscribers_changed(r->subscribers, healthy);
-}
-
-static int lists(const struct options_list *l, const char *word)
-{
-	size_t i;
-
-	for (i = 0; i < l->n; i++)
-		if (str_is(l->at[i], word))
-			return 1;
-	return 0;
-}
-
-/* Begins to wait for the application, which ends in app_ready(). */
-static int start_app(struct runtime *r, struct arena *a, struct str *ret_message)
-{
-	static const enum app_channel channels[] = { APP_CHANNEL_HTTP, APP_CHANNEL_HTTPS, APP_CHANNEL_H2C, APP_CHANNEL_GRPC,
-						     APP_CHANNEL_GRPCS };
-	const struct options *o = r->o;
-	struct app_options p = {
-		.app_id = o->app_id,
-		.address = o->app_channel_address,
-		.port = o->number.app_port,
-		.channel = channels[o->protocol],
-		.max_concurrency = r->api.app.max_concurrency,
-		.token = environment("APP_API_TOKEN"),
-		.body_limit = r->api.body_limit,
-		.header_limit = (size_t)o->read_buffer_size,
-		.skip_config = lists(&o->disable_init_endpoints, "config"),
-		.health_check = o->enable_app_health_check,
-		.health_path = o->app_health_check_path,
-		.health_interval_ns = o->app_health_probe_interval * 1000000000,
-		.health_timeout_ns = o->app_health_probe_timeout * 1000000,
-		.health_threshold = (int)o->app_health_threshold,
-		.metrics = r->metrics,
-		.ctx = r,
-		.ready = app_ready,
-		.changed = app_changed,
-	};
-	struct error e;
-
-	r->app = app_new(&p, r->loops, r->nloops, a, &e);
-	if (r->app == NULL) {
-		*ret_message = e.message;
-		return -1;
-	}
-	if (o->number.app_port > 0)
-		subscribers_call(r->subscribers, r->app);
-	atomic_store_explicit(&r->invoker.app, r->app, memory_order_release);
-	atomic_store_explicit(&r->api.mesh.app, r->app, memory_order_release);
-	app_start(r->app);
-	return 0;
-}
-
-static int make_subscribers(struct runtime *r, struct arena *a, struct str *ret_message)
-{
-	struct subscribers_options o = { .resources = r->resources, .tracer = &r->api.tracer,
-					 .skip_list = lists(&r->o->disable_init_endpoints, "subscribe"), .loops = r->loops,
-					 .nloops = r->nloops };
-
-	r->subscribers = subscribers_new(&o, a, ret_message);
-	if (r->subscribers == NULL)
-		return -1;
-	subscribers_use(r->subscribers, r->blocks);
-	r->api.subscribers = r->subscribers;
-	return 0;
-}
-
 int runtime_serve(struct runtime *r, struct arena *a, struct str *ret_message)
 {
 	if (r->blocks == NULL) {
@@ -502,12 +179,12 @@ int runtime_serve(struct runtime *r, struct arena *a, struct str *ret_message)
 	warn_of_scopes(r);
 	metrics_component_loaded(r->metrics);
 	atomic_store_explicit(&r->api.blocks, r->blocks, memory_order_release);
-	if (make_subscribers(r, a, ret_message) < 0)
+	if (runtime_make_subscribers(r, a, ret_message) < 0)
 		return -1;
 	if (servers_open(&r->servers, r->o, &r->api, a, ret_message) < 0)
 		return -1;
 	r->api.ready |= API_READY_OUTBOUND;
-	return start_app(r, a, ret_message);
+	return runtime_start_app(r, a, ret_message);
 }
 
 void runtime_ready(struct runtime *r)
