@@ -315,30 +315,6 @@ static unsigned hex4(const char *p)
 	return v;
 }
 
-static size_t put_utf8(char *to, unsigned c)
-{
-	if (c < 0x80) {
-		to[0] = (char)c;
-		return 1;
-	}
-	if (c < 0x800) {
-		to[0] = (char)(0xc0 | c >> 6);
-		to[1] = (char)(0x80 | (c & 0x3f));
-		return 2;
-	}
-	if (c < 0x10000) {
-		to[0] = (char)(0xe0 | c >> 12);
-		to[1] = (char)(0x80 | (c >> 6 & 0x3f));
-		to[2] = (char)(0x80 | (c & 0x3f));
-		return 3;
-	}
-	to[0] = (char)(0xf0 | c >> 18);
-	to[1] = (char)(0x80 | (c >> 12 & 0x3f));
-	to[2] = (char)(0x80 | (c >> 6 & 0x3f));
-	to[3] = (char)(0x80 | (c & 0x3f));
-	return 4;
-}
-
 /* A \u escape at p (behind the 'u'), with its second half where there is one; a lone half is U+FFFD, as Go has it. */
 static unsigned unescape_u(const char **p, const char *end)
 {
@@ -371,7 +347,7 @@ static struct str unescape(struct arena *a, const char *p, const char *end)
 		}
 		p += 2;
 		if (p[-1] == 'u')
-			n += put_utf8(out + n, unescape_u(&p, end));
+			n += str_put_rune(out + n, unescape_u(&p, end));
 		else
 			out[n++] = to[strchr(from, p[-1]) - from];
 	}

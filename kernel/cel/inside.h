@@ -144,7 +144,6 @@ void cel_next(struct cel_parser *p);	       /* reads p->token */
 /* Values of tokens; 0, or -1 after cel_refuse(). */
 int cel_literal_number(struct cel_parser *p, struct cel_token t, int negative, struct cel_value *ret_value);
 int cel_literal_text(struct cel_parser *p, struct cel_token t, struct cel_value *ret_value);
-size_t cel_put_rune(char *to, uint32_t c); /* UTF-8, at most 4 bytes; surrogates and the like become U+FFFD */
 
 struct cel_node *cel_parse(struct cel_parser *p); /* NULL after cel_refuse() */
 

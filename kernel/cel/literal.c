@@ -61,32 +61,6 @@ int cel_literal_number(struct cel_parser *p, struct cel_token t, int negative, s
 
 /* ---- Text ---- */
 
-size_t cel_put_rune(char *to, uint32_t c)
-{
-	if (c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		c = 0xfffd;
-	if (c < 0x80) {
-		to[0] = (char)c;
-		return 1;
-	}
-	if (c < 0x800) {
-		to[0] = (char)(0xc0 | c >> 6);
-		to[1] = (char)(0x80 | (c & 0x3f));
-		return 2;
-	}
-	if (c < 0x10000) {
-		to[0] = (char)(0xe0 | c >> 12);
-		to[1] = (char)(0x80 | (c >> 6 & 0x3f));
-		to[2] = (char)(0x80 | (c & 0x3f));
-		return 3;
-	}
-	to[0] = (char)(0xf0 | c >> 18);
-	to[1] = (char)(0x80 | (c >> 12 & 0x3f));
-	to[2] = (char)(0x80 | (c >> 6 & 0x3f));
-	to[3] = (char)(0x80 | (c & 0x3f));
-	return 4;
-}
-
 /* n digits of the base at s.p[0]; -1: there are not so many. */
 static int escape_digits(struct str s, size_t n, unsigned base, uint32_t *ret_value)
 {
@@ -156,7 +130,7 @@ int cel_literal_text(struct cel_parser *p, struct cel_token t, struct cel_value 
 			if (bytes)
 				out[used++] = (char)c;
 			else
-				used += cel_put_rune(out + used, c);
+				used += str_put_rune(out + used, c);
 			i += n;
 		} else {
 			cel_refuse(p, (uint32_t)(s.p + i - p->text.p), "this is no escape sequence of %s",

@@ -81,10 +81,15 @@ struct opening {
 	peer_fn *first;
 };
 
+static struct davit_opened opened_by(struct peer_job *j)
+{
+	return (struct davit_opened)DAVIT_INIT(davit_opened, .self = j->peer);
+}
+
 static davit_status greet(struct peer_job *j, const void *arg)
 {
 	const struct opening *o = arg;
-	struct davit_opened opened = peer_opened(j);
+	struct davit_opened opened = opened_by(j);
 
 	if (o->in->loop > 0)
 		return davit_emit(j->call, &opened);
@@ -114,9 +119,24 @@ int64_t *peer_max_ops(struct peer *p)
 	return &p->max_ops;
 }
 
-struct davit_opened peer_opened(struct peer_job *j)
+davit_status peer_first(struct peer_job *j, const char *method, const struct peer_feature *known)
 {
-	return (struct davit_opened)DAVIT_INIT(davit_opened, .self = j->peer);
+	Dapr__Proto__Components__V1__FeaturesRequest in = DAPR__PROTO__COMPONENTS__V1__FEATURES_REQUEST__INIT;
+	const Dapr__Proto__Components__V1__FeaturesResponse *reply;
+	struct davit_opened opened = opened_by(j);
+	davit_status status;
+	size_t i, k;
+	void *out;
+
+	status = peer_ask(j, method, &in.base, &dapr__proto__components__v1__features_response__descriptor, &out);
+	if (status != DAVIT_OK)
+		return status;
+	reply = out;
+	for (i = 0; i < reply->n_features; i++)
+		for (k = 0; known[k].name != NULL; k++)
+			if (strcmp(reply->features[i], known[k].name) == 0)
+				opened.features |= known[k].bit;
+	return davit_emit(j->call, &opened);
 }
 
 davit_status peer_close(void *self, struct davit_call *call, const void *none)

@@ -36,7 +36,12 @@ typedef davit_status peer_fn(struct peer_job *j, const void *in);
  * out. On failure nothing * is left.
  */
 davit_status peer_open(struct davit_call *call, const struct davit_open *in, const char *service, peer_fn *first);
-struct davit_opened peer_opened(struct peer_job *j); /* for `first` to complete and emit */
+/* What `first` of a block does: asks for its features ("StateStore/Features"), turns those it knows into bits, and emits itself. */
+struct peer_feature {
+	const char *name; /* NULL: the end */
+	uint32_t bit;
+};
+davit_status peer_first(struct peer_job *j, const char *method, const struct peer_feature *known);
 davit_status peer_run(void *self, struct davit_call *call, peer_fn *fn, const void *in);
 
 /*

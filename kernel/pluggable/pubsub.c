@@ -25,35 +25,18 @@
 
 /* ---- Opening ---- */
 
-static const struct {
-	const char *name;
-	uint32_t bit;
-} features[] = {
+static const struct peer_feature features[] = {
 	{ "MESSAGE_TTL", DAVIT_PUBSUB_TTL },
 	{ "SUBSCRIBE_WILDCARDS", DAVIT_PUBSUB_WILDCARDS },
 	{ "BULK_PUBSUB", DAVIT_PUBSUB_BULK },
 	{ "BULK_SUBSCRIBE_IMMEDIATE", DAVIT_PUBSUB_BULK_SUBSCRIBE_IMMEDIATE },
+	{ NULL, 0 },
 };
 
 static davit_status first(struct peer_job *j, const void *none)
 {
-	Dapr__Proto__Components__V1__FeaturesRequest in = DAPR__PROTO__COMPONENTS__V1__FEATURES_REQUEST__INIT;
-	const Dapr__Proto__Components__V1__FeaturesResponse *reply;
-	struct davit_opened opened = peer_opened(j);
-	davit_status status;
-	size_t i, k;
-	void *out;
-
 	(void)none;
-	status = peer_ask(j, "PubSub/Features", &in.base, MESSAGE(features_response), &out);
-	if (status != DAVIT_OK)
-		return status;
-	reply = out;
-	for (i = 0; i < reply->n_features; i++)
-		for (k = 0; k < sizeof(features) / sizeof(features[0]); k++)
-			if (strcmp(reply->features[i], features[k].name) == 0)
-				opened.features |= features[k].bit;
-	return davit_emit(j->call, &opened);
+	return peer_first(j, "PubSub/Features", features);
 }
 
 davit_status peer_pubsub_open(void *none, struct davit_call *call, const struct davit_open *in)

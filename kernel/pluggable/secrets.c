@@ -8,24 +8,12 @@
 
 #define MESSAGE(name) &dapr__proto__components__v1__##name##__descriptor
 
+static const struct peer_feature features[] = { { "MULTIPLE_KEY_VALUES_PER_SECRET", DAVIT_SECRETS_MULTIPLE }, { NULL, 0 } };
+
 static davit_status first(struct peer_job *j, const void *none)
 {
-	Dapr__Proto__Components__V1__FeaturesRequest in = DAPR__PROTO__COMPONENTS__V1__FEATURES_REQUEST__INIT;
-	const Dapr__Proto__Components__V1__FeaturesResponse *reply;
-	struct davit_opened opened = peer_opened(j);
-	davit_status status;
-	void *out;
-	size_t i;
-
 	(void)none;
-	status = peer_ask(j, "SecretStore/Features", &in.base, MESSAGE(features_response), &out);
-	if (status != DAVIT_OK)
-		return status;
-	reply = out;
-	for (i = 0; i < reply->n_features; i++)
-		if (strcmp(reply->features[i], "MULTIPLE_KEY_VALUES_PER_SECRET") == 0)
-			opened.features |= DAVIT_SECRETS_MULTIPLE;
-	return davit_emit(j->call, &opened);
+	return peer_first(j, "SecretStore/Features", features);
 }
 
 davit_status peer_secrets_open(void *none, struct davit_call *call, const struct davit_open *in)

@@ -12,23 +12,11 @@ typedef Dapr__Proto__Components__V1__GetRequest get_request;
 typedef Dapr__Proto__Components__V1__SetRequest set_request;
 typedef Dapr__Proto__Components__V1__DeleteRequest delete_request;
 
-static const struct {
-	const char *name;
-	uint32_t bit;
-} features[] = {
+static const struct peer_feature features[] = {
 	{ "ETAG", DAVIT_STATE_ETAG },	    { "TRANSACTIONAL", DAVIT_STATE_TRANSACTIONAL }, { "TTL", DAVIT_STATE_TTL },
 	{ "QUERY_API", DAVIT_STATE_QUERY }, { "PARTITION_KEY", DAVIT_STATE_PARTITION_KEY },
+	{ NULL, 0 },
 };
-
-static uint32_t feature_of(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(features) / sizeof(features[0]); i++)
-		if (strcmp(name, features[i].name) == 0)
-			return features[i].bit;
-	return 0;
-}
 
 /*
  * How many operations a transaction may have; 0: any number. Asked before the first one, as Dapr
@@ -54,21 +42,8 @@ static uint64_t max_ops(struct peer_job *j)
 
 static davit_status first(struct peer_job *j, const void *none)
 {
-	Dapr__Proto__Components__V1__FeaturesRequest in = DAPR__PROTO__COMPONENTS__V1__FEATURES_REQUEST__INIT;
-	const Dapr__Proto__Components__V1__FeaturesResponse *reply;
-	struct davit_opened opened = peer_opened(j);
-	davit_status status;
-	void *out;
-	size_t i;
-
 	(void)none;
-	status = peer_ask(j, "StateStore/Features", &in.base, MESSAGE(features_response), &out);
-	if (status != DAVIT_OK)
-		return status;
-	reply = out;
-	for (i = 0; i < reply->n_features; i++)
-		opened.features |= feature_of(reply->features[i]);
-	return davit_emit(j->call, &opened);
+	return peer_first(j, "StateStore/Features", features);
 }
 
 davit_status peer_state_open(void *none, struct davit_call *call, const struct davit_open *in)

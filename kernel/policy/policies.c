@@ -247,14 +247,6 @@ static void link_apps(struct policies *p)
 		no_memory(p);
 }
 
-static void unknown_field(void *arg, const char *path, const struct yaml_node *key)
-{
-	const struct resource *r = arg;
-
-	log_warn("%s:%d: %s is no field of a Resiliency and is ignored: check its spelling and indentation", r->file,
-		 key->line, path);
-}
-
 static int read_one(struct policies *p, struct field_report *report, const struct resource *r)
 {
 	struct resiliency *is = arena_zalloc(p->arena, sizeof(*is));
@@ -286,7 +278,7 @@ static void load(struct policies *p, const struct resources *resources)
 					       .rules = YAML_RESOURCE,
 					       .file = r->file,
 					       .problems = buf_in(p->arena),
-					       .unknown = unknown_field,
+					       .unknown = resource_unknown_field,
 					       .arg = (void *)(uintptr_t)r };
 
 		log_info("Loading Resiliency configuration: " STR_FMT, STR_ARG(r->name));

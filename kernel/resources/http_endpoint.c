@@ -71,8 +71,9 @@ static void finish(struct arena *a, struct component_item *item)
 		item->value = yaml_text(a, item->node, YAML_RESOURCE);
 }
 
-static int read_one(struct field_report *report, const struct resource *r, struct http_endpoint *ret)
+static int read_one(struct field_report *report, const struct resource *r, void *endpoint)
 {
+	struct http_endpoint *ret = endpoint;
 	static const char *const names[] = { "clientTLS.rootCA", "clientTLS.certificate", "clientTLS.privateKey" };
 	struct written w = { .nheaders = 0 };
 	struct component_item *items;
@@ -103,33 +104,7 @@ static int read_one(struct field_report *report, const struct resource *r, struc
 	return 0;
 }
 
-static void unknown_field(void *arg, const char *path, const struct yaml_node *key)
-{
-	const struct resource *r = arg;
-
-	log_warn("%s:%d: %s is no field of an HTTPEndpoint and is ignored: check its spelling and indentation", r->file,
-		 key->line, path);
-}
-
 struct http_endpoint *http_endpoints_read(const struct resources *r, struct arena *a, size_t *ret_n)
 {
-	const struct resource_list *list = &r->of[RESOURCE_HTTP_ENDPOINT];
-	struct http_endpoint *all = arena_zalloc(a, (list->n + 1) * sizeof(*all));
-	size_t i, n = 0;
-
-	for (i = 0; i < list->n; i++) {
-		struct field_report report = { .arena = a,
-					       .rules = YAML_RESOURCE,
-					       .problems = buf_in(a),
-					       .unknown = unknown_field,
-					       .arg = (void *)&list->p[i] };
-
-		if (read_one(&report, &list->p[i], &all[n]) == 0)
-			n++;
-		else
-			log_warn("daprd load HTTPEndpoint error when parsing manifests yaml resource in %s: " STR_FMT,
-				 list->p[i].file, STR_ARG(buf_str(&report.problems)));
-	}
-	*ret_n = n;
-	return all;
+	return resources_read(r, RESOURCE_HTTP_ENDPOINT, read_one, sizeof(struct http_endpoint), a, ret_n);
 }

@@ -415,3 +415,35 @@ const struct component *resources_component(const struct resources *r, struct st
 			return &r->components[i];
 	return NULL;
 }
+
+void resource_unknown_field(void *arg, const char *path, const struct yaml_node *key)
+{
+	const struct resource *r = arg;
+
+	log_warn("%s:%d: %s is no field of kind %s and is ignored: check its spelling and indentation", r->file,
+		 key->line, path, resource_kind_name(r->kind));
+}
+
+void *resources_read(const struct resources *r, enum resource_kind kind, resource_read *read, size_t size, struct arena *a,
+		     size_t *ret_n)
+{
+	const struct resource_list *list = &r->of[kind];
+	char *all = arena_zalloc(a, (list->n + 1) * size);
+	size_t i, n = 0;
+
+	for (i = 0; i < list->n; i++) {
+		struct field_report report = { .arena = a,
+					       .rules = YAML_RESOURCE,
+					       .problems = buf_in(a),
+					       .unknown = resource_unknown_field,
+					       .arg = (void *)&list->p[i] };
+
+		if (read(&report, &list->p[i], all + n * size) == 0)
+			n++;
+		else
+			log_warn("daprd load %s error when parsing manifests yaml resource in %s: " STR_FMT,
+				 resource_kind_name(kind), list->p[i].file, STR_ARG(buf_str(&report.problems)));
+	}
+	*ret_n = n;
+	return all;
+}

@@ -111,33 +111,12 @@ int subscription_read(struct field_report *report, const struct resource *r, str
 	return 0;
 }
 
-static void unknown_field(void *arg, const char *path, const struct yaml_node *key)
+static int read_one(struct field_report *report, const struct resource *r, void *subscription)
 {
-	const struct resource *r = arg;
-
-	log_warn("%s:%d: %s is no field of a Subscription and is ignored: check its spelling and indentation", r->file,
-		 key->line, path);
+	return subscription_read(report, r, subscription);
 }
 
 struct subscription *subscriptions_read(const struct resources *r, struct arena *a, size_t *ret_n)
 {
-	const struct resource_list *list = &r->of[RESOURCE_SUBSCRIPTION];
-	struct subscription *all = arena_zalloc(a, (list->n + 1) * sizeof(*all));
-	size_t i, n = 0;
-
-	for (i = 0; i < list->n; i++) {
-		struct field_report report = { .arena = a,
-					       .rules = YAML_RESOURCE,
-					       .problems = buf_in(a),
-					       .unknown = unknown_field,
-					       .arg = (void *)&list->p[i] };
-
-		if (subscription_read(&report, &list->p[i], &all[n]) == 0)
-			n++;
-		else
-			log_warn("daprd load Subscription error when parsing manifests yaml resource in %s: " STR_FMT,
-				 list->p[i].file, STR_ARG(buf_str(&report.problems)));
-	}
-	*ret_n = n;
-	return all;
+	return resources_read(r, RESOURCE_SUBSCRIPTION, read_one, sizeof(struct subscription), a, ret_n);
 }

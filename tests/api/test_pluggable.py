@@ -527,11 +527,20 @@ def broker(begin, peer):
         p = peer("queue", services=["pubsub"], features=list(features))
         apps.append(subscriber.HttpApp())
         s = begin(component("bus", "pubsub.queue", {"a": "b"}), *resources, flags={"app-port": apps[-1].port}, loops=loops)
+        if resources:
+            pulled(p, 1)
         return s, p, apps[-1]
 
     yield go
     for app in apps:
         app.stop()
+
+
+def pulled(p, times):
+    """What is published before the broker knows its subscribers is lost, since it keeps nothing."""
+    def check():
+        assert sum(c.startswith("pull ") for c in p.calls()) >= times
+    eventually(check)
 
 
 def publish(s, topic, body="x"):
@@ -582,6 +591,7 @@ def test_a_broker_that_comes_back_is_subscribed_to_again(broker):
     s.wait_log("was ended by its component")
     p.start()
     s.wait_log("Successfully started subscription after retry")
+    pulled(p, 2)
     publish(s, "t", "after")
     assert app.receive().json["data"] == "after"
 

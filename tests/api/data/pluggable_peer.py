@@ -103,7 +103,6 @@ class PubSub:
     def pull_messages(self, requests, context):
         out, unsettled = queue.Queue(), {}
         topic = next(requests).topic
-        self.note("pull %s %s" % (topic.name, json.dumps(dict(topic.metadata))))
 
         def listen():
             try:
@@ -118,6 +117,7 @@ class PubSub:
 
         with self.lock:
             self.pulls.append((topic.name, out))
+        self.note("pull %s %s" % (topic.name, json.dumps(dict(topic.metadata))))
         threading.Thread(target=listen, daemon=True).start()
         context.add_callback(lambda: out.put(None))
         for m in iter(out.get, None):
