@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Load: wrk for HTTP/1.1 (32 connections), h2load for gRPC (8 connections of 32 streams), both closed loops; paced and
+"""Load: wrk for HTTP/1.1 (32 connections), h2load for gRPC (8 connections of 32 streams each, or as many as told), both closed loops; paced and
 paced_h2, open ones."""
 import json
 import re
@@ -54,9 +54,9 @@ def message_file(folder, message):
     return folder + "/message"
 
 
-def h2load(port, method, folder, message):
+def h2load(port, method, folder, message, streams=32):
     """Requests that were answered; a component's own counter tells whether they went well."""
-    out = subprocess.run(["h2load", "-t1", "-c8", "-m32", "--warm-up-time=0", "-D%d" % SECONDS, "-d", message_file(folder, message),
+    out = subprocess.run(["h2load", "-t1", "-c8", "-m%d" % streams, "--warm-up-time=0", "-D%d" % SECONDS, "-d", message_file(folder, message),
                           *GRPC_FIELDS, "http://127.0.0.1:%d%s" % (port, grpc_path(method))], capture_output=True, text=True, check=True).stdout
     return int(re.search(r"(\d+) succeeded", out).group(1))
 
@@ -70,19 +70,19 @@ def paced(program, *arguments):
     return found
 
 
-def state_load(server, wire, operation, folder):
+def state_load(server, wire, operation, folder, streams=32):
     save = operation == "save"
     if wire == "HTTP":
         return (lambda: wrk(server.http, "/v1.0/state/store", folder, SAVE_BODY)) if save \
             else (lambda: wrk(server.http, "/v1.0/state/store/key", folder))
-    return lambda: h2load(server.grpc, "SaveState" if save else "GetState", folder, SAVE_STATE if save else GET_STATE)
+    return lambda: h2load(server.grpc, "SaveState" if save else "GetState", folder, SAVE_STATE if save else GET_STATE, streams)
 
 
-def state_rate(server, wire, operation, folder, check=True):
+def state_rate(server, wire, operation, folder, check=True, streams=32):
     """(per CPU-second, per second), errors not counted: what the store did is checked against its own counter."""
     metric = "set" if operation == "save" else "get"
     before = server.done(metric) if check else 0
-    per_cpu, per_second, n = rate([server.pid], state_load(server, wire, operation, folder))
+    per_cpu, per_second, n = rate([server.pid], state_load(server, wire, operation, folder, streams))
     # Some were under way when the load stopped counting, and Dapr's sidecar counts a moment later.
     done, end = 0, time.monotonic() + 5
     while check and done < n and time.monotonic() < end:

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The processes under load: a sidecar, the bounds with nothing behind them, backends."""
+import glob
 import http.client
 import os
+import pwd
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
-from machine import BUILD, BenchError, free_port
+from load import VALUE
+from machine import BUILD, SECONDS, BenchError, free_port
 
 COMPONENT = """apiVersion: dapr.io/v1alpha1
 kind: Component
@@ -118,3 +123,65 @@ class RedisServer:
     def stop(self):
         self.process.terminate()
         self.process.wait(10)
+
+
+# The same row each time, as the load on the sidecar has it.
+UPSERT = """INSERT INTO davit_bound (key, value) VALUES ('bench||key', '%s')
+  ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value, etag = gen_random_uuid(), updated_at = CURRENT_TIMESTAMP;
+""" % VALUE
+
+
+class PostgresServer:
+    """As RedisServer, with pgbench. It runs as an ordinary user, since it refuses to be root."""
+
+    def __init__(self, folder):
+        found = sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"), key=lambda p: float(p.split("/")[4]))
+        if not found:
+            raise BenchError("postgresql is not installed")
+        self.programs, self.port = os.path.dirname(found[-1]), free_port()
+        self.who = {}
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("postgres")
+            self.who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        self.folder, self.scratch = tempfile.mkdtemp(prefix="davit-pg-", dir="/tmp"), folder
+        os.chmod(self.folder, 0o755)
+        if self.who:
+            os.chown(self.folder, self.who["user"], self.who["group"])
+        self.url = "host=127.0.0.1 port=%d user=postgres dbname=postgres sslmode=disable" % self.port
+        self.tool("initdb", "-D", self.folder + "/data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+        self.process = subprocess.Popen([self.programs + "/postgres", "-D", self.folder + "/data", "-p", str(self.port), "-c",
+                                         "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=" + self.folder, "-c", "fsync=off"],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **self.who)
+        end = time.monotonic() + 30
+        while subprocess.run([self.programs + "/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False).returncode:
+            if time.monotonic() > end:
+                raise BenchError("postgres does not answer")
+            time.sleep(0.05)
+        self.tool("pgbench", "-i", "-q", "-s", "1", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "postgres")
+        self.tool("psql", "-X", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-c",
+                  "CREATE TABLE davit_bound (key text PRIMARY KEY, value bytea NOT NULL, etag uuid NOT NULL DEFAULT gen_random_uuid(), "
+                  "created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz, expires_at timestamptz)")
+
+    def tool(self, name, *words):
+        p = subprocess.run([self.programs + "/" + name, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                           cwd="/", **self.who)
+        if p.returncode != 0:
+            raise BenchError("%s: %s" % (name, p.stdout))
+        return p.stdout
+
+    def benchmark(self, operation, connections):
+        """Transactions per second: `pgbench -S`, or an insert or update of a row."""
+        words = ["-S"]
+        if operation != "get":
+            path = self.folder + "/upsert.sql"
+            with open(path, "w", encoding="ascii") as f:
+                f.write(UPSERT)
+            words = ["-f", path]
+        out = self.tool("pgbench", *words, "-n", "-M", "prepared", "-c", str(connections), "-j", "1", "-T", str(SECONDS), "-h", "127.0.0.1",
+                        "-p", str(self.port), "-U", "postgres", "postgres")
+        return float(re.search(r"^tps = ([\d.]+)", out, re.M).group(1))
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(20)
+        shutil.rmtree(self.folder, ignore_errors=True)
