@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The service "davit.watch/1". A watch belongs to the loop it was opened for. */
+/*
+ * The service "davit.watch/1". A watch belongs to the loop it was opened for. The system is told once what
+ * to look for and not again after each wait: who waits for the next answer of a connection mostly waits for the same.
+ * What comes while nobody waits ends that, and is seen by the next wait.
+ */
 #include <davit/watch.h>
 
 #include "base/banned.h"
@@ -11,6 +15,7 @@ struct davit_watch {
 	uv_poll_t poll;
 	struct fiber *waiter; /* NULL: nobody waits */
 	int32_t ready;
+	int armed; /* UV_… that is looked for; 0: nothing */
 };
 
 struct watching {
@@ -56,7 +61,10 @@ static void on_ready(uv_poll_t *p, int status, int events)
 {
 	struct davit_watch *watch = p->data;
 
-	uv_poll_stop(p);
+	if (watch->waiter == NULL || status < 0) {
+		uv_poll_stop(p);
+		watch->armed = 0;
+	}
 	watch->ready = 0;
 	if (status < 0 || (events & UV_READABLE))
 		watch->ready |= DAVIT_WATCH_READ;
@@ -78,17 +86,17 @@ static void wait_work(struct service_work *w)
 		return;
 	}
 	watch->ready = 0;
-	if (uv_poll_start(&watch->poll, events, on_ready) < 0) {
+	if (watch->armed != events && uv_poll_start(&watch->poll, events, on_ready) < 0) {
+		watch->armed = 0;
 		w->status = DAVIT_INVALID_ARGUMENT;
 		return;
 	}
+	watch->armed = events;
 	watch->waiter = fiber_self();
 	while (watch->ready == 0 && w->status == DAVIT_OK)
 		w->status = service_park(w);
 	watch->waiter = NULL;
-	if (watch->ready == 0)
-		uv_poll_stop(&watch->poll);
-	else
+	if (watch->ready != 0)
 		w->status = DAVIT_OK;
 	o->ready = watch->ready;
 }
