@@ -23,18 +23,17 @@ USER = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
 class Postgres:
     """One server with the user `postgres`, whose password is `pw`, and a database of that name. It lives until stop()."""
 
+    template = None
+
     def __init__(self, *settings, durable=False, tls=None, hba=None):
         # Every folder above has to be open to its user, which pytest's are not.
         self.folder, self.port = tempfile.mkdtemp(prefix="davit-pg-", dir="/tmp"), free_port()
         os.chmod(self.folder, 0o755)
         self.settings, self.process, self.tls = list(settings), None, tls
         atexit.register(self.remove)
-        with open(self.path("pw"), "w", encoding="ascii") as f:
-            f.write("pw\n")
         if USER:
             os.chown(self.folder, USER.pw_uid, USER.pw_gid)
-        self.run("initdb", "-D", self.path("data"), "-U", "postgres", "--pwfile=" + self.path("pw"), "-A", "scram-sha-256", "-E",
-                 "UTF8", "--no-locale", "--no-sync")
+        subprocess.run(["cp", "-a", self.fresh(), self.path("data")], check=True, env=dict(os.environ, LD_PRELOAD=""))
         if not durable:
             self.settings += ["fsync=off"]
         if tls:
@@ -43,6 +42,22 @@ class Postgres:
             with open(self.path("data/pg_hba.conf"), "w", encoding="ascii") as f:
                 f.write(hba)
         self.start()
+
+    @classmethod
+    def fresh(cls):
+        """What initdb makes, made once in this process: to be copied."""
+        if cls.template is None:
+            cls.template = tempfile.mkdtemp(prefix="davit-pg-", dir="/tmp")
+            atexit.register(shutil.rmtree, cls.template, ignore_errors=True)
+            os.chmod(cls.template, 0o755)
+            password = os.path.join(cls.template, "pw")
+            with open(password, "w", encoding="ascii") as f:
+                f.write("pw\n")
+            if USER:
+                os.chown(cls.template, USER.pw_uid, USER.pw_gid)
+            cls.run("initdb", "-D", os.path.join(cls.template, "data"), "-U", "postgres", "--pwfile=" + password, "-A", "scram-sha-256",
+                    "-E", "UTF8", "--no-locale", "--no-sync")
+        return os.path.join(cls.template, "data")
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -62,9 +77,10 @@ class Postgres:
     def as_user():
         return {"user": USER.pw_uid, "group": USER.pw_gid, "extra_groups": []} if USER else {}
 
-    def run(self, program, *words):
+    @classmethod
+    def run(cls, program, *words):
         p = subprocess.run([os.path.join(PROGRAMS, program), *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                           check=False, cwd="/", env=dict(os.environ, LD_PRELOAD="", LC_ALL="C"), timeout=60 * SLOW, **self.as_user())
+                           check=False, cwd="/", env=dict(os.environ, LD_PRELOAD="", LC_ALL="C"), timeout=60 * SLOW, **cls.as_user())
         assert p.returncode == 0, p.stdout
         return p.stdout
 

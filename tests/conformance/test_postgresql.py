@@ -40,7 +40,7 @@ def bench(version, props, *words, env=None, kind=TYPE):
 
 @pytest.fixture(scope="module")
 def server():
-    s = Postgres()
+    s = Postgres("deadlock_timeout=20ms")  # eight threads move things between two keys, either way
     yield s
     s.stop()
 

@@ -235,27 +235,84 @@ static davit_status run_pipeline(struct pg_connection *c, struct davit_call *cal
 	return status;
 }
 
+/* Those from i on that stand or fall together, as one text; *ret_n: how many. NULL: no memory. */
+static char *one_text(const struct pg_connection *c, size_t i, size_t *ret_n)
+{
+	size_t n = 0, size = 1, at = 0, k;
+	char *text;
+
+	while (i + n < c->nqueued && c->queued[i + n].kind != SYNC)
+		size += strlen(c->texts[i + n++]) + 1;
+	text = malloc(size);
+	if (text == NULL)
+		return NULL;
+	for (k = 0; k < n; k++) {
+		size = strlen(c->texts[i + k]);
+		memcpy(text + at, c->texts[i + k], size);
+		at += size;
+		text[at++] = ';';
+	}
+	text[at] = '\0';
+	*ret_n = n;
+	return text;
+}
+
+/* The results of one text: those behind one that failed were not carried out. */
+static davit_status take_all(struct pg_connection *c, struct davit_call *call, int64_t until_ms, PGresult **results, size_t n,
+			     struct pg_fault *f)
+{
+	davit_status status;
+	PGresult *r = NULL;
+	size_t at = 0;
+
+	for (;;) {
+		status = next(c, call, until_ms, &r, f);
+		if (status != DAVIT_OK)
+			return status;
+		if (r == NULL)
+			break;
+		if (PQstatus(c->pg) == CONNECTION_BAD) {
+			status = pg_fault_result(f, r);
+			PQclear(r);
+			return status;
+		}
+		if (at < n)
+			results[at++] = r;
+		else
+			PQclear(r);
+	}
+	while (at < n)
+		results[at++] = PQmakeEmptyPGresult(c->pg, PGRES_PIPELINE_ABORTED);
+	return DAVIT_OK;
+}
+
+/*
+ * A transaction's statements go as one text, as they go on one way in a pipeline: its rows are locked for one journey instead
+ * of one each, and two that lock each other's are a rare thing (the server takes a second to see it).
+ */
 static davit_status run_simple(struct pg_connection *c, struct davit_call *call, int64_t until_ms, PGresult **results,
 			       size_t n, struct pg_fault *f)
 {
 	davit_status status = DAVIT_OK;
-	size_t i, at = 0;
-	int failed = 0;
+	size_t i = 0, at = 0, together;
+	char *text;
+	int sent;
 
-	for (i = 0; i < c->nqueued && status == DAVIT_OK; i++) {
+	while (i < c->nqueued && status == DAVIT_OK) {
 		if (c->queued[i].kind == SYNC) {
-			failed = 0;
+			i++;
 			continue;
 		}
-		if (failed) {
-			results[at] = PQmakeEmptyPGresult(c->pg, PGRES_PIPELINE_ABORTED);
-		} else if (PQsendQuery(c->pg, c->texts[i]) != 1) {
+		text = one_text(c, i, &together);
+		if (text == NULL)
+			return pg_fault_no_memory(f);
+		sent = PQsendQuery(c->pg, text);
+		free(text);
+		if (sent != 1)
 			return pg_fault_connection(f, c->pg, "");
-		} else {
-			status = take(c, call, until_ms, i, at < n ? &results[at] : NULL, f);
-			failed = at < n && !pg_result_ok(results[at]);
-		}
-		at++;
+		status = take_all(c, call, until_ms, results + (at < n ? at : n), at >= n ? 0 : n - at < together ? n - at : together, f);
+		at += together;
+		i += together;
 	}
 	return status;
 }
