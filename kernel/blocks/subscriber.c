@@ -77,14 +77,9 @@ static void deliver(void *arg)
 static void message(void *ctx, struct stream_message *m)
 {
 	struct subscriber *s = ctx;
-	struct delivery *d = arena_try(m->arena, sizeof(*d));
+	struct delivery *d = m->user;
 
-	if (d == NULL) {
-		stream_settle(m, DAVIT_SETTLE_RETRY);
-		return;
-	}
 	*d = (struct delivery){ .s = s, .m = m };
-	m->user = d;
 	if (!s->bulk) {
 		delivery_queue_add(&s->active, d);
 		if (fiber_start(s->loop, deliver, d) == 0)
@@ -285,6 +280,7 @@ static struct stream *open_stream(struct subscriber *s, struct arena *a, struct 
 				    .kind = davit_message_kind,
 				    .order_at = offsetof(struct davit_message, order),
 				    .in_order = keeps_order(s),
+				    .user_size = sizeof(struct delivery),
 				    .sink = &sink,
 				    .ctx = s };
 

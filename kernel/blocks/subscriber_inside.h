@@ -7,7 +7,7 @@
 #include "blocks/subscriber.h"
 #include "plugin/stream.h"
 
-/* A message that the subscriber holds; lies in the message's arena. */
+/* A message that the subscriber holds; its stream's message has room for it. */
 struct delivery {
 	struct subscriber *s;
 	struct stream_message *m;

@@ -100,10 +100,12 @@ struct error mesh_call_app(struct mesh_call *c, struct app *p, const struct mesh
 	return error_is(&c->pump_error) ? c->pump_error : e;
 }
 
-/* As in Dapr, what an application's Content-Length promised and its closed connection did not bring is no failure. */
+/* As in Dapr, what an application's Content-Length promised and its closed connection did not bring is no failure. It is one
+ * where the connection broke: then we do not know that it has ended. */
 static int claims_more(const struct mesh_call *c, const struct error *e)
 {
-	return c->http != NULL && !c->cancelled && e->code == ERROR_UNAVAILABLE && c->http->content_length >= 0;
+	return c->http != NULL && !c->cancelled && e->code == ERROR_UNAVAILABLE && c->http->content_length >= 0 &&
+	       str_eq(e->message, STR("unexpected EOF"));
 }
 
 int mesh_call_read(struct mesh_call *c, struct str *ret_piece, struct error *ret_error)

@@ -88,6 +88,7 @@ static struct stream *stream_new(const struct stream_options *o)
 	st->returned_task.run = has_returned;
 	st->held.end = &st->held.first;
 	st->settling.end = &st->settling.first;
+	st->postponed.end = &st->postponed.first;
 	stream_prepare_plugin(st);
 	pthread_mutex_init(&st->lock, NULL);
 	pthread_cond_init(&st->room, NULL);
@@ -105,12 +106,10 @@ static int launch(struct stream *st)
 	const struct davit_component *c = &instance_type(st->o.instance)->component;
 	struct lane_options lane = { .name = instance_name(st->o.instance).p, .workers = 1, .queue = 1 };
 
-	if (st->o.settle != NULL) {
-		arena_ref(st->arena);
-		if (fiber_start(st->loop, stream_keep, st) < 0) {
-			arena_unref(st->arena);
-			return -1;
-		}
+	arena_ref(st->arena);
+	if (fiber_start(st->loop, stream_keep, st) < 0) {
+		arena_unref(st->arena);
+		return -1;
 	}
 	arena_ref(st->arena); /* until it is done */
 	arena_ref(st->arena); /* until it has returned */

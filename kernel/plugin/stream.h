@@ -6,7 +6,8 @@
  *
  *	start   from a fiber; returns when the plugin stands, or with what it failed
  *	message the sink gets one; it is the owner's until it settles it, and counts against the credit until the plugin has
- *		heard of that
+ *		heard of that. Where memory is short it goes back RETRY before the sink has seen it, or, when there is nobody
+ *		to give it again (no settle), waits for memory
  *	settle  exactly once each; tokens that gather while one settling is under way go to the plugin together. One that a
  *		plugin answers EXHAUSTED is tried again a little later; any other failure is logged and is the end of it
  *	stop    no more intake: the plugin is cancelled, what waits unseen is settled RETRY, what the owner holds stays his
@@ -32,7 +33,7 @@ struct stream_message {
 	struct stream *stream;
 	struct arena *arena;
 	const void *record; /* kernel-sized: struct davit_message for pubsub */
-	void *user;	    /* the owner's */
+	void *user;	    /* the owner's: user_size bytes, zeroed */
 };
 
 /* What stands behind a stream: functions of its owner, called on the stream's loop, outside of any fiber: they must not
@@ -51,9 +52,10 @@ struct stream_options {
 	const void *in;	     /* of op; it and all it points to live in arena */
 	struct arena *arena; /* the stream holds a reference until its end */
 	uint32_t kind;	     /* of the messages: davit_message_kind. Their third word is the token */
-	size_t order_at; /* offset of the message's davit_str that says which must not overtake each other; 0: none */
-	int in_order;	 /* the sink gets a message only when its predecessor of the same order is settled */
-	uint64_t credit; /* the same that `in` says; 1 to STREAM_CREDIT_MOST */
+	size_t order_at;  /* offset of the message's davit_str that says which must not overtake each other; 0: none */
+	int in_order;	  /* the sink gets a message only when its predecessor of the same order is settled */
+	uint64_t credit;  /* the same that `in` says; 1 to STREAM_CREDIT_MOST */
+	size_t user_size; /* what the owner needs for a message is there before the plugin hears that it was accepted */
 	const struct stream_sink *sink;
 	void *ctx;
 };

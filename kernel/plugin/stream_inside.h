@@ -79,6 +79,7 @@ struct stream {
 	int failing; /* it is not standing yet, and nobody waits for that any more */
 	struct map orders;
 	struct message_queue held, settling;
+	struct message_queue postponed; /* until there is memory to put them in line */
 };
 
 /* stream_plugin.c */
@@ -92,7 +93,8 @@ void stream_prepare_plugin(struct stream *st);
 void message_arrived(struct loop_task *t);
 void message_settle(struct message *m, int outcome); /* wherever it is but settling */
 void message_release(struct message *m);	     /* the plugin has heard of it */
-void messages_give_back(struct stream *st);	     /* what waits behind others: RETRY */
+void messages_give_back(struct stream *st);	     /* what waits behind others, or for memory: RETRY */
+int messages_resume(struct stream *st);		     /* what waits for memory; 0: none is left, -1: it is still short */
 void messages_take(struct stream *st);		     /* what the owner holds: RETRY, over his head */
 struct message *queue_take(struct message_queue *q); /* NULL: empty */
 void queue_add(struct message_queue *q, struct message *m);

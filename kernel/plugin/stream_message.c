@@ -38,6 +38,17 @@ struct message *queue_take(struct message_queue *q)
 	return m;
 }
 
+static void queue_return(struct message_queue *q, struct message *m)
+{
+	m->next = q->first;
+	m->link = &q->first;
+	if (m->next != NULL)
+		m->next->link = &m->next;
+	else
+		q->end = &m->next;
+	q->first = m;
+}
+
 static struct message *message_of(struct loop_task *t)
 {
 	return (struct message *)((char *)t - offsetof(struct message, task));
@@ -89,43 +100,81 @@ static void show_next(struct loop_task *t)
 		show(m);
 }
 
-/* 1: the message goes its way behind others; 0: it can be shown. */
-static int line_up(struct stream *st, struct message *m)
+enum line {
+	LINE_FIRST,  /* it can be shown */
+	LINE_BEHIND, /* it goes its way behind others, or back */
+	LINE_SHORT   /* of memory: nothing was done with it */
+};
+
+static enum line line_up(struct stream *st, struct message *m)
 {
 	const struct davit_str *key = (const void *)((const char *)m->head.record + st->o.order_at);
 	struct order *o;
 
 	if (!st->o.in_order || st->o.order_at == 0 || key->p == NULL)
-		return 0;
+		return LINE_FIRST;
 	o = order_of(st, (struct str){ key->p, key->n });
+	if (o == NULL && st->o.settle == NULL)
+		return LINE_SHORT;
 	m->order = o;
 	if (o == NULL || o->failing > 0) {
 		message_settle(m, DAVIT_SETTLE_RETRY);
-		return 1;
+		return LINE_BEHIND;
 	}
 	if (o->busy != NULL) {
 		m->place = MESSAGE_BEHIND;
 		queue_add(&o->waiting, m);
-		return 1;
+		return LINE_BEHIND;
 	}
 	o->busy = m;
+	return LINE_FIRST;
+}
+
+/* In the order of their arrival. */
+int messages_resume(struct stream *st)
+{
+	struct message *m;
+	enum line line;
+
+	while ((m = queue_take(&st->postponed)) != NULL) {
+		line = line_up(st, m);
+		if (line == LINE_SHORT) {
+			queue_return(&st->postponed, m);
+			return -1;
+		}
+		if (line == LINE_FIRST)
+			show(m);
+	}
 	return 0;
+}
+
+static void postpone(struct stream *st, struct message *m)
+{
+	queue_add(&st->postponed, m);
+	if (st->keeper != NULL)
+		fiber_wake(st->keeper);
 }
 
 void message_arrived(struct loop_task *t)
 {
 	struct message *m = message_of(t);
 	struct stream *st = m->head.stream;
+	enum line line;
 
 	if (!st->stands) {
 		st->stands = 1;
 		if (st->starter != NULL)
 			fiber_wake(st->starter);
 	}
-	if (st->stopping || st->failing)
+	if (st->stopping || st->failing) {
 		message_settle(m, DAVIT_SETTLE_RETRY);
-	else if (!line_up(st, m))
+		return;
+	}
+	line = st->postponed.first != NULL ? LINE_SHORT : line_up(st, m);
+	if (line == LINE_FIRST)
 		show(m);
+	else if (line == LINE_SHORT)
+		postpone(st, m);
 }
 
 /* On its way to the plugin; m may be gone afterwards. */
@@ -211,6 +260,8 @@ void messages_give_back(struct stream *st)
 	struct message *m;
 	size_t at = 0;
 
+	while ((m = queue_take(&st->postponed)) != NULL)
+		hand_back(st, m, DAVIT_SETTLE_RETRY);
 	while ((e = map_next(&st->orders, &at)) != NULL) {
 		while ((m = queue_take(&((struct order *)e->value)->waiting)) != NULL) {
 			m->order = NULL;

@@ -157,13 +157,14 @@ static struct message *message_new(struct stream *st, const void *record, void (
 				   davit_status *ret_status)
 {
 	struct arena *a = arena_new();
-	struct message *m = a ? arena_try(a, sizeof(*m)) : NULL;
+	struct message *m = a ? arena_try(a, sizeof(*m) + st->o.user_size) : NULL;
 	int unknown = 0;
 
 	*ret_status = DAVIT_EXHAUSTED;
 	if (m == NULL)
 		goto failed;
-	memset(m, 0, sizeof(*m));
+	memset(m, 0, sizeof(*m) + st->o.user_size);
+	m->head.user = st->o.user_size ? m + 1 : NULL;
 	m->head.stream = st;
 	m->head.arena = a;
 	m->head.record = record_copy(a, record, release == NULL, &unknown);
@@ -179,6 +180,15 @@ failed:
 	return NULL;
 }
 
+/* Who was refused for that hears of it as of credit: he may try again. */
+static void no_memory_for_it(struct stream *st)
+{
+	pthread_mutex_lock(&st->lock);
+	st->starved = 1;
+	pthread_mutex_unlock(&st->lock);
+	stream_give_credit(st, 1);
+}
+
 static davit_status emit_message(struct stream *st, const void *record, void (*release)(void *arg), void *arg)
 {
 	struct message *m;
@@ -191,7 +201,7 @@ static davit_status emit_message(struct stream *st, const void *record, void (*r
 		return status;
 	m = message_new(st, record, release, arg, &status);
 	if (m == NULL) {
-		stream_give_credit(st, 1);
+		no_memory_for_it(st);
 		return status;
 	}
 	st->stood = 1; /* its arrival says so */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fiber that tells the plugin what became of its messages: what gathers while it is busy goes in one call. */
+/* The fiber that tells the plugin what became of its messages: what gathers while it is busy goes in one call. It also looks
+ * after those that wait for memory. */
 #include "base/banned.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -73,7 +74,10 @@ void stream_keep(void *stream)
 	st->keeper = fiber_self();
 	while (!st->closed) {
 		if (st->settling.first == NULL) {
-			fiber_park();
+			if (messages_resume(st) < 0)
+				fiber_park_until(clock_ns() + AGAIN_NS);
+			else
+				fiber_park();
 			continue;
 		}
 		gather(st, &b);

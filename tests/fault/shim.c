@@ -251,6 +251,12 @@ int fdatasync(int fd)
 	return fails_on(fd, WRITE, EIO) ? -1 : next(fd);
 }
 
+int accept4(int fd, struct sockaddr *ret_from, socklen_t *ret_n, int flags)
+{
+	NEXT(int, "accept4");
+	return fails_on(fd, CONNECT, ECONNABORTED) ? -1 : next(fd, ret_from, ret_n, flags);
+}
+
 static int open_at(int dir, const char *path, int flags, unsigned mode)
 {
 	static int (*next)(int, const char *, int, ...);

@@ -3,10 +3,25 @@
 
 #include <stdlib.h>
 
+/* One event for one subscriber: waits in the queue, and is then what the message borrows from until it is settled, which may
+ * be long after the subscription has ended. All the memory that emitting takes is there before the publisher has his answer. */
 struct waiting {
 	struct waiting *next;
+	uint64_t refs; /* atomic: the queue's, and the kernel's once it is emitted */
 	struct event *event;
+	struct subscriber *subscriber; /* the topic's; referenced */
 };
+
+static void waiting_unref(void *waiting)
+{
+	struct waiting *w = waiting;
+
+	if (__atomic_fetch_sub(&w->refs, 1, __ATOMIC_ACQ_REL) != 1)
+		return;
+	event_unref(w->event);
+	subscriber_unref(w->subscriber);
+	free(w);
+}
 
 struct subscriber *subscriber_new(struct bus *bus, struct davit_call *call, struct davit_str topic)
 {
@@ -25,24 +40,32 @@ struct subscriber *subscriber_new(struct bus *bus, struct davit_call *call, stru
 	return s;
 }
 
-static void drop_queue(struct subscriber *s)
+/* Off the queue, all of it. The lock is held. */
+static struct waiting *take_queue(struct subscriber *s)
 {
-	struct waiting *w;
+	struct waiting *first = s->first;
 
-	while ((w = s->first) != NULL) {
-		s->first = w->next;
-		event_unref(w->event);
-		free(w);
-	}
+	s->first = NULL;
 	s->last = &s->first;
 	s->count = s->bytes = 0;
+	return first;
 }
 
+static void drop(struct waiting *w)
+{
+	struct waiting *next;
+
+	for (; w != NULL; w = next) {
+		next = w->next;
+		waiting_unref(w);
+	}
+}
+
+/* What waits has references, so nothing does any more. */
 void subscriber_unref(struct subscriber *s)
 {
 	if (__atomic_fetch_sub(&s->refs, 1, __ATOMIC_ACQ_REL) != 1)
 		return;
-	drop_queue(s);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
@@ -70,22 +93,24 @@ int subscriber_has_room(struct subscriber *s, uint64_t bytes)
 int subscriber_add(struct subscriber *s, struct event *e)
 {
 	struct waiting *w = malloc(sizeof(*w));
+	int taken;
 
 	if (w == NULL)
 		return -1;
-	w->next = NULL;
-	w->event = e;
+	event_ref(e);
+	__atomic_fetch_add(&s->refs, 1, __ATOMIC_RELAXED);
+	*w = (struct waiting){ .refs = 1, .event = e, .subscriber = s };
 	pthread_mutex_lock(&s->lock);
-	if (!s->ended) {
-		event_ref(e);
+	taken = !s->ended;
+	if (taken) {
 		*s->last = w;
 		s->last = &w->next;
 		s->count++;
 		s->bytes += e->size;
-		w = NULL;
 	}
 	pthread_mutex_unlock(&s->lock);
-	free(w);
+	if (!taken)
+		waiting_unref(w);
 	return 0;
 }
 
@@ -115,40 +140,20 @@ static void put_back(struct subscriber *s, struct waiting *w)
 	s->bytes += w->event->size;
 }
 
-/* What a message borrows from, until it is settled: that may be long after its subscription has ended. */
-struct emitted {
-	struct event *event;
-	struct subscriber *subscriber; /* the topic's */
-};
-
-static void release(void *arg)
+static davit_status emit(struct subscriber *s, struct waiting *w)
 {
-	struct emitted *m = arg;
-
-	event_unref(m->event);
-	subscriber_unref(m->subscriber);
-	free(m);
-}
-
-static davit_status emit(struct subscriber *s, struct event *e)
-{
+	struct event *e = w->event;
 	struct davit_message m = DAVIT_INIT(davit_message, .topic = s->topic, .data = e->data, .order = davit_str(""),
 					    .metadata = e->metadata, .nmetadata = e->nmetadata);
-	struct emitted *held = malloc(sizeof(*held));
 
-	if (held == NULL)
-		return DAVIT_EXHAUSTED;
-	event_ref(e);
-	__atomic_fetch_add(&s->refs, 1, __ATOMIC_RELAXED);
-	*held = (struct emitted){ e, s };
-	return davit_emit_owned(s->call, &m, release, held);
+	__atomic_fetch_add(&w->refs, 1, __ATOMIC_RELAXED);
+	return davit_emit_owned(s->call, &m, waiting_unref, w);
 }
 
 /* Emits what there is credit for. The lock is held, but not while the kernel is called. */
 static void emit_some(struct subscriber *s)
 {
-	struct waiting *w = NULL;
-	davit_status status;
+	struct waiting *w;
 	int64_t credit;
 
 	for (;;) {
@@ -159,14 +164,19 @@ static void emit_some(struct subscriber *s)
 		if (w == NULL)
 			return;
 		pthread_mutex_unlock(&s->lock);
-		status = emit(s, w->event);
+		if (emit(s, w) != DAVIT_EXHAUSTED) {
+			waiting_unref(w);
+			pthread_mutex_lock(&s->lock);
+			continue;
+		}
 		pthread_mutex_lock(&s->lock);
-		if (status == DAVIT_EXHAUSTED) {
-			put_back(s, w);
+		if (!s->ended) {
+			put_back(s, w); /* on_credit calls again */
 			return;
 		}
-		event_unref(w->event);
-		free(w);
+		pthread_mutex_unlock(&s->lock);
+		waiting_unref(w);
+		pthread_mutex_lock(&s->lock);
 	}
 }
 
@@ -195,14 +205,16 @@ void subscriber_pump(struct subscriber *s)
 
 void subscriber_end(struct subscriber *s)
 {
+	struct waiting *left;
 	int finish;
 
 	pthread_mutex_lock(&s->lock);
 	s->ended = 1;
-	drop_queue(s);
+	left = take_queue(s);
 	finish = !s->pumping && !s->finished;
 	s->finished |= finish;
 	pthread_mutex_unlock(&s->lock);
+	drop(left); /* has references to s, and the subscription has one yet */
 	if (finish) {
 		davit_done(s->call, DAVIT_OK);
 		subscriber_unref(s);
