@@ -175,8 +175,9 @@ def mesh(request, tmp_path_factory):
 @pytest.mark.parametrize("place", ["near", "far", "own"])
 def test_the_nth_one_fails(mesh, place, kind):
     live = []
-    for _ in range(3 if kind == "memory" else 1):  # what is kept for later is filled after the second time
+    for _ in range(3 if kind == "memory" else 1):
         tripped, told = mesh.run(place, kind)
         live.append(mesh.controls["near" if place == "near" else "far"].live())
-    assert live[-1] - live[-2:][0] < 32 + tripped / 2, "what failed was not given back"
+    # What is kept for later grows now and then, a leak each time.
+    assert kind != "memory" or min(b - a for a, b in zip(live, live[1:])) < 8 + tripped / 2, "what failed was not given back"
     print("%d faults of %s, %d told to the caller" % (tripped, kind, told))
