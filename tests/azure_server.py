@@ -4,6 +4,7 @@ import atexit
 import http.server
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -42,8 +43,19 @@ class Program:
         with open(self.path, encoding="utf-8", errors="replace") as f:
             return f.read()
 
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
     def stop(self):
         if self.process.poll() is None:
+            self.thaw()
             self.process.terminate()  # Azurite writes down what it has
             try:
                 self.process.wait(20)
@@ -58,6 +70,7 @@ class Azurite(Program):
     def __init__(self, folder, certificate=None):
         self.port, self.scheme = free_port(), "https" if certificate else "http"
         argv = [os.path.join(MODULES, ".bin", "azurite-blob"), "--location", str(folder), "--disableTelemetry", "--skipApiVersionCheck",
+                "--disableProductStyleUrl",
                 "--blobHost", "localhost", "--blobPort", str(self.port)]
         if certificate:
             argv += ["--cert", certificate[0], "--key", certificate[1], "--oauth", "basic"]

@@ -12,15 +12,15 @@ class Proxy:
     """Stands between: passes all on, or does with what the server says as it is told. came() is called at each new connection
     before anything goes through it."""
 
-    def __init__(self, port):
-        self.port, self.to = 0, port
-        self.listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, port, address="127.0.0.1", own_port=0):
+        self.to, self.address = port, address
+        self.listener = socket.create_server((address, own_port))
         self.port = self.listener.getsockname()[1]
         self.delay, self.cut, self.reset, self.garbage = 0, None, False, None
         self.open, self.pairs, self.came = True, [], None
         threading.Thread(target=self.accept, daemon=True).start()
 
-    host = property(lambda self: "127.0.0.1:%d" % self.port)
+    host = property(lambda self: "%s:%d" % (self.address, self.port))
 
     def accept(self):
         while self.open:

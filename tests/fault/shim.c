@@ -3,17 +3,21 @@
  * Preloaded into the sidecar: the n-th allocation, read, write, open or connect from now on fails, once. The driver arms and reads it
  * through a page of shared memory, the file named by FAULT_CONTROL. Allocations that live are counted as well.
  *
- * The wall clock can be set off; the monotonic one is left alone.
+ * The wall clock can be set off; the monotonic one is left alone. Names are first looked for in the file FAULT_NAMES, lines
+ * of "name address"; an address of "-" says that there is no such name.
  *
  * malloc and its kin go to glibc's own under their other names, so nothing here allocates.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -264,6 +268,24 @@ static int open_at(int dir, const char *path, int flags, unsigned mode)
 	if (next == NULL)
 		next = (int (*)(int, const char *, int, ...))dlsym(RTLD_NEXT, "openat64");
 	return fails(OPEN, EMFILE) ? -1 : next(dir, path, flags, mode);
+}
+
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret_list)
+{
+	const char *path = getenv("FAULT_NAMES");
+	FILE *file = path != NULL && name != NULL ? fopen(path, "re") : NULL;
+	char line[256], known[128], address[64];
+
+	NEXT(int, "getaddrinfo");
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+		if (sscanf(line, "%127s %63s", known, address) != 2 || strcmp(known, name) != 0)
+			continue;
+		fclose(file);
+		return strcmp(address, "-") == 0 ? EAI_NONAME : next(address, service, hints, ret_list);
+	}
+	if (file != NULL)
+		fclose(file);
+	return next(name, service, hints, ret_list);
 }
 
 #define MODE(flags) \

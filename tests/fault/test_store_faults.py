@@ -14,11 +14,9 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from azure_server import ACCOUNT, KEY, Azurite  # noqa: E402
 from fault_control import CONNECT, KINDS, MOST, SHIM, Control  # noqa: E402
-from postgresql_server import Postgres  # noqa: E402
-from redis_server import Redis  # noqa: E402
-from sidecar import Sidecar, component  # noqa: E402
+from sidecar import Sidecar  # noqa: E402
+from store_servers import SERVERS, StoreServer  # noqa: E402
 from test_faults import Http, surely  # noqa: E402
 from trouble import Proxy  # noqa: E402
 
@@ -34,32 +32,18 @@ class Backend:
     """A server, with a proxy in front of it, and the component that goes through it."""
 
     def __init__(self, kind, folder):
-        self.kind = kind
-        if kind == "redis":
-            self.server = Redis(folder / "redis")
-        elif kind == "postgresql":
-            # Not SCRAM: its 4,096 rounds take memory 20,000 times.
-            self.server = Postgres(hba="local all all scram-sha-256\nhost all all 127.0.0.1/32 password\n")
-        else:
-            self.server = Azurite(str(folder / "azurite"))
+        self.server = StoreServer(kind, folder)
         self.proxy = Proxy(self.server.port)
 
     def component(self):
-        if self.kind == "redis":
-            return component("store", "state.redis", {"redisHost": self.proxy.host, "redisMaxRetries": "1",
-                                                      "redisMinRetryInterval": "1ms", "redisMaxRetryInterval": "10ms"})
-        if self.kind == "postgresql":
-            url = "host=127.0.0.1 port=%d user=postgres password=pw dbname=postgres" % self.proxy.port
-            return component("store", "state.postgresql", {"connectionString": url, "timeout": "1s"}, version="v2")
-        return component("store", "state.azure.blobstorage", {"accountName": ACCOUNT, "accountKey": KEY, "retryCount": "0",
-                                                              "endpoint": "http://" + self.proxy.host, "containerName": "faults"}, version="v2")
+        return self.server.component(self.proxy.address, self.proxy.port)
 
     def stop(self):
         self.proxy.stop()
         self.server.stop()
 
 
-@pytest.fixture(scope="module", params=["redis", "postgresql", "azure"])
+@pytest.fixture(scope="module", params=SERVERS)
 def backend(request, tmp_path_factory):
     b = Backend(request.param, tmp_path_factory.mktemp(request.param))
     yield b

@@ -8,6 +8,9 @@
 #include "exchange.h"
 
 #define ADDED 3 /* fields: x-ms-date, x-ms-version, authorization */
+/* A try that takes longer is given up, as Azure's client for Python gives up reading; a body has a second more for each MB. */
+#define TRY_MS 60000
+#define BYTES_A_MS 1000
 
 int azure_storage_field(struct azure_storage_request *q, const char *name, struct davit_str value, struct azure_fault *f)
 {
@@ -120,6 +123,7 @@ static davit_status make(void *arg, struct davit_call *call, struct davit_http_r
 	q->nfields = a->nfields;
 	q->body = a->q->body;
 	q->body_limit = a->q->body_limit;
+	q->timeout_ms = TRY_MS + (int64_t)((a->q->body.n > a->q->body_limit ? a->q->body.n : a->q->body_limit) / BYTES_A_MS);
 	return DAVIT_OK;
 }
 
