@@ -17,6 +17,7 @@ from fault_control import CONNECT, KINDS, MOST, SHIM, STRIDE, Control
 from sidecar import Sidecar, configuration, free_port
 
 pytestmark = [pytest.mark.plain, pytest.mark.ours]
+WARM = 100  # until all is there that is kept for later
 WHOLE = b"".join(b"%d," % i for i in range(2000))  # of more than one buffer, and no two parts are alike
 
 
@@ -167,6 +168,9 @@ class Mesh:
 @pytest.fixture(scope="module", params=["http", "grpc"])
 def mesh(request, tmp_path_factory):
     m = Mesh(tmp_path_factory.mktemp("mesh"), request.param)
+    for _ in range(WARM):
+        for s in m.sidecars.values():
+            m.surely(s)
     yield m
     m.stop()
 

@@ -15,6 +15,7 @@ from sidecar import Sidecar, component
 from subscriber import GrpcApp, HttpApp, subscription
 
 pytestmark = [pytest.mark.plain, pytest.mark.ours]
+WARM = 100  # until all is there that is kept for later
 LOST = "encountered a retriable error while publishing a subscribed message|out of memory while an event was delivered|" \
        "error deserializing cloud event".split("|")
 
@@ -117,6 +118,8 @@ class Bus:
 @pytest.fixture(scope="module", params=["in-memory-http", "in-memory-grpc", "sqlite-http", "sqlite-grpc"])
 def bus(request, tmp_path_factory):
     b = Bus(tmp_path_factory.mktemp("bus"), *request.param.rsplit("-", 1))
+    for _ in range(WARM):
+        b.surely()
     yield b
     b.s.stop()
     b.app.stop()
