@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The bound for the HTTP figures: libmicrohttpd and nothing behind it. Level-triggered epoll, one polling thread,
- * keep-alive, a pool of 8 KiB. GET answers a fixed body as application/json, POST takes its body and answers 204.
+ * keep-alive, a pool of 8 KiB. GET answers a fixed body as application/json, POST takes its body and answers 204, or after
+ * `post` as GET does.
  *
- *	bare_mhd PORT [BODY]		"ready PORT" on standard output; ends on SIGTERM
+ *	bare_mhd PORT [BODY [post]]	"ready PORT" on standard output; ends on SIGTERM
  */
 #include <microhttpd.h>
 #include <netinet/in.h>
@@ -15,6 +16,7 @@
 #define POOL (8u * 1024)
 
 static struct MHD_Response *body, *empty;
+static int posts;
 
 static enum MHD_Result answer(void *arg, struct MHD_Connection *c, const char *url, const char *method,
 			      const char *version, const char *upload, size_t *upload_size, void **state)
@@ -30,7 +32,7 @@ static enum MHD_Result answer(void *arg, struct MHD_Connection *c, const char *u
 		*upload_size = 0;
 		return MHD_YES;
 	}
-	if (strcmp(method, "GET") == 0)
+	if (posts || strcmp(method, "GET") == 0)
 		return MHD_queue_response(c, 200, body);
 	return MHD_queue_response(c, 204, empty);
 }
@@ -45,9 +47,10 @@ int main(int argc, char **argv)
 	int caught;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: bare_mhd PORT [BODY]\n");
+		fprintf(stderr, "usage: bare_mhd PORT [BODY [post]]\n");
 		return 2;
 	}
+	posts = argc > 3;
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGTERM);
 	sigaddset(&ends, SIGINT);

@@ -54,10 +54,12 @@ def message_file(folder, message):
     return folder + "/message"
 
 
-def h2load(port, method, folder, message, streams=32):
-    """Requests that were answered; a component's own counter tells whether they went well."""
+def h2load(port, method, folder, message, streams=32, fields=()):
+    """Requests that were answered; a component's own counter tells whether they went well. A method with a slash is a whole path."""
+    path = method if "/" in method else grpc_path(method)
+    more = [word for f in fields for word in ("-H", f)]
     out = subprocess.run(["h2load", "-t1", "-c8", "-m%d" % streams, "--warm-up-time=0", "-D%d" % SECONDS, "-d", message_file(folder, message),
-                          *GRPC_FIELDS, "http://127.0.0.1:%d%s" % (port, grpc_path(method))], capture_output=True, text=True, check=True).stdout
+                          *GRPC_FIELDS, *more, "http://127.0.0.1:%d%s" % (port, path)], capture_output=True, text=True, check=True).stdout
     return int(re.search(r"(\d+) succeeded", out).group(1))
 
 

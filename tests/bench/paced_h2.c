@@ -2,7 +2,7 @@
 /*
  * paced.c for gRPC: unary calls over HTTP/2, each due at its moment.
  *
- *	paced_h2 PORT PATH FILE RATE SECONDS CONNECTIONS	FILE: the framed message
+ *	paced_h2 PORT PATH FILE RATE SECONDS CONNECTIONS [NAME VALUE]	FILE: the framed message; NAME: of a field more
  */
 #include "timetable.h"
 
@@ -119,32 +119,33 @@ static void add_connection(int port)
 	nsessions++;
 }
 
-static void send_due(const char *authority, const char *path)
+static void send_due(const char *authority, char **argv, int argc)
 {
 	nghttp2_nv nv[] = { FIELD(":method", "POST"),
 			    FIELD(":scheme", "http"),
 			    FIELD(":authority", authority),
-			    FIELD(":path", path),
+			    FIELD(":path", argv[2]),
 			    FIELD("content-type", "application/grpc"),
-			    FIELD("te", "trailers") };
+			    FIELD("te", "trailers"),
+			    FIELD(argc > 8 ? argv[7] : "", argc > 8 ? argv[8] : "") };
+	size_t n = sizeof(nv) / sizeof(*nv) - (argc > 8 ? 0 : 1);
 
 	while (table.sent < table.n && timetable_due(&table) <= now()) {
 		struct call *c = must(calloc(1, sizeof(*c)));
 		nghttp2_data_provider body = { { .ptr = c }, read_message };
 
 		c->due = timetable_due(&table);
-		if (nghttp2_submit_request(sessions[table.sent % (size_t)nsessions], NULL, nv, sizeof(nv) / sizeof(*nv),
-					   &body, c) < 0)
+		if (nghttp2_submit_request(sessions[table.sent % (size_t)nsessions], NULL, nv, n, &body, c) < 0)
 			fail("nghttp2_submit_request");
 		table.sent++;
 	}
 }
 
-static void turn(const char *authority, const char *path)
+static void turn(const char *authority, char **argv, int argc)
 {
 	struct timespec wait;
 
-	send_due(authority, path);
+	send_due(authority, argv, argc);
 	for (int i = 0; i < nsessions; i++)
 		if (nghttp2_session_send(sessions[i]) != 0)
 			fail("send");
@@ -162,8 +163,8 @@ int main(int argc, char **argv)
 	int64_t end;
 	FILE *f;
 
-	if (argc != 7) {
-		fputs("usage: paced_h2 PORT PATH FILE RATE SECONDS CONNECTIONS\n", stderr);
+	if (argc != 7 && argc != 9) {
+		fputs("usage: paced_h2 PORT PATH FILE RATE SECONDS CONNECTIONS [NAME VALUE]\n", stderr);
 		return 2;
 	}
 	f = fopen(argv[3], "rb");
@@ -177,7 +178,7 @@ int main(int argc, char **argv)
 	table = timetable_begin(atof(argv[4]), atof(argv[5]));
 	end = table.start + (int64_t)((atof(argv[5]) + 30) * 1e9);
 	while (table.answered + table.failed < table.n && now() < end)
-		turn(authority, argv[2]);
+		turn(authority, argv, argc);
 	timetable_report(&table);
 	return 0;
 }

@@ -33,13 +33,13 @@ def pair(name, value):
 class Sidecar:
     """program with the components, each (name, type, metadata); ready when this returns."""
 
-    def __init__(self, program, folder, components, arguments=()):
+    def __init__(self, program, folder, components, arguments=(), app_id="bench"):
         os.makedirs(folder + "/resources")
         for name, kind, metadata in components:
             with open(folder + "/resources/%s.yaml" % name, "w", encoding="utf-8") as f:
                 f.write(COMPONENT % (name, kind, metadata))
         self.http, self.grpc, self.metrics, self.internal = (free_port() for _ in range(4))
-        self.argv = [program, "--app-id=bench", "--resources-path=" + folder + "/resources", "--dapr-http-port=%d" % self.http,
+        self.argv = [program, "--app-id=" + app_id, "--resources-path=" + folder + "/resources", "--dapr-http-port=%d" % self.http,
                      "--dapr-grpc-port=%d" % self.grpc, "--metrics-port=%d" % self.metrics, "--dapr-listen-addresses=127.0.0.1",
                      "--metrics-listen-address=127.0.0.1", "--dapr-internal-grpc-listen-address=127.0.0.1",
                      "--dapr-internal-grpc-port=%d" % self.internal, *arguments]
@@ -91,8 +91,8 @@ class Sidecar:
 class Bare:
     """A bound: bare_mhd or bare_nghttp2 with the answer's bytes."""
 
-    def __init__(self, name, answer):
-        self.process = subprocess.Popen([BUILD + "/tests/" + name, "0", answer], stdout=subprocess.PIPE, text=True)
+    def __init__(self, name, *answer):
+        self.process = subprocess.Popen([BUILD + "/tests/" + name, "0", *answer], stdout=subprocess.PIPE, text=True)
         self.http = self.grpc = int(self.process.stdout.readline().split()[1])
         self.pid = self.process.pid
 
