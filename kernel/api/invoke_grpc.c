@@ -253,7 +253,7 @@ struct passing {
 	int streaming;		   /* the client says so: only its beginning may be tried again */
 };
 
-static struct error pass_on(struct passing *g)
+static struct error pass_on_once(struct passing *g)
 {
 	struct invoker *v = g->v;
 	int64_t began = clock_ns();
@@ -272,6 +272,17 @@ static struct error pass_on(struct passing *g)
 	if (!g->streaming)
 		metrics_invoke_done(v->metrics, g->app_id, 0, e.code, clock_ns() - began);
 	return e;
+}
+
+/* Where its address has been known for a while the other may have moved: then it is looked for once more. */
+static struct error pass_on(struct passing *g)
+{
+	struct error e = pass_on_once(g);
+
+	if (e.code != ERROR_UNAVAILABLE)
+		return e;
+	names_forget(g->v->names, g->c->arena, g->app_id, g->space);
+	return g->again == NULL && g->p->kept != NULL && !g->p->left && !g->c->began ? pass_on_once(g) : e;
 }
 
 static enum policy_verdict verdict_of(const struct passing *g, const struct error *e)

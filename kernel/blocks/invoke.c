@@ -119,6 +119,18 @@ static int may_repeat(const struct invocation *i, const struct mesh_request *q, 
 	       !is_endless(q);
 }
 
+/* It may have moved since its address was learnt. */
+static void look_again(struct invocation *i, struct str *address)
+{
+	struct str found;
+	struct error e;
+
+	names_forget(i->v->names, i->scope->arena, i->app_id, i->name_space);
+	e = names_resolve(i->v->names, i->scope, i->app_id, i->name_space, &found);
+	if (!error_is(&e))
+		*address = found;
+}
+
 static struct error call_remote(struct invocation *i, const struct mesh_request *q)
 {
 	int built_in = !policies_has_app(i->v->policies, i->app_id) && !is_endless(q);
@@ -135,6 +147,8 @@ static struct error call_remote(struct invocation *i, const struct mesh_request 
 		if (!policy_enter(&i->built_in, &e))
 			break;
 		e = try_once(i, address, q);
+		if (e.code == ERROR_UNAVAILABLE)
+			look_again(i, &address);
 	} while (policy_again(&i->built_in,
 			      !error_is(&e)		? POLICY_WELL
 			      : may_repeat(i, q, &e) ? POLICY_FAILED

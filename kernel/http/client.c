@@ -333,6 +333,11 @@ struct error http_call_write(struct http_call *c, struct str piece)
 	return k->failed;
 }
 
+int http_call_left(const struct http_call *c)
+{
+	return client_call_of((struct http_call *)c)->wrote;
+}
+
 struct error http_call_end(struct http_call *c, const struct http_field *trailers, size_t ntrailers)
 {
 	struct client_call *k = client_call_of(c);

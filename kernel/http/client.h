@@ -106,6 +106,7 @@ struct error http_call_start(struct http_call *c, const struct http_request *q);
  * reads. Fails with ABORTED when the response has ended: the other side wants no more, and what it said can be read.
  */
 struct error http_call_write(struct http_call *c, struct str piece);
+int http_call_left(const struct http_call *c); /* 1: some of the request may have reached a server */
 struct error http_call_end(struct http_call *c, const struct http_field *trailers, size_t ntrailers);
 
 struct error http_call_head(struct http_call *c); /* waits for status and fields */

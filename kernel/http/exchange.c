@@ -27,6 +27,11 @@ int http_read(struct http_exchange *x, struct str *ret_piece)
 	return got;
 }
 
+int http_read_here(const struct http_exchange *x)
+{
+	return x->backend->here != NULL && x->backend->here(x);
+}
+
 void http_read_stop(struct http_exchange *x)
 {
 	struct call *k = call_of(x);

@@ -50,6 +50,8 @@ struct str http_field(const struct http_exchange *x, struct str name);
 /* A piece of the body. 1: *ret_piece, valid until the next read; 0: the body has ended; -1: the client has gone or sent
  * nonsense; then the reply does not matter any more. Reading opens the client's window: what is not read is not sent. */
 int http_read(struct http_exchange *x, struct str *ret_piece);
+/* 1: the body has ended, and what is left of it is here: reads up to its end do not wait. 0: so it is not known. */
+int http_read_here(const struct http_exchange *x);
 /* A read that waits in another fiber, or comes later, answers -1: nobody wants the rest of the body. The reply goes on. */
 void http_read_stop(struct http_exchange *x);
 /* The whole body, in the arena. 0; -1 as above; -2: more than `limit` bytes (0: no limit); the rest is not read. */

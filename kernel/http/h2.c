@@ -305,6 +305,7 @@ static void end_call(struct http_exchange *x)
 
 const struct http_backend h2_backend = {
 	.read = h2_read,
+	.here = h2_read_here,
 	.reply = h2_reply,
 	.begin = h2_begin,
 	.write = h2_write,

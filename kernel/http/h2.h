@@ -104,6 +104,7 @@ void h2_start_calls(struct h2 *h, int whole);
 /* The request that asked for the upgrade, as stream 1; takes over its arena. -1: no memory, the arena is still the caller's. */
 int h2_take_upgraded(struct h2 *h, struct arena *a, const struct h1_head *head);
 int h2_read(struct http_exchange *x, struct str *ret_piece);
+int h2_read_here(const struct http_exchange *x);
 
 /* h2_send.c */
 void h2_set_send(nghttp2_session_callbacks *cb);

@@ -13,6 +13,7 @@
 /* What a version of HTTP does for an exchange; the functions are those of exchange.h. */
 struct http_backend {
 	int (*read)(struct http_exchange *x, struct str *ret_piece);
+	int (*here)(const struct http_exchange *x); /* NULL: never known */
 	int (*reply)(struct http_exchange *x, int status, const struct http_field *fields, size_t nfields,
 		     struct str body);
 	int (*begin)(struct http_exchange *x, int status, const struct http_field *fields, size_t nfields,

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/fiber.h"
+#include "mesh/addresses.h"
 #include "plugin/call.h"
 #include "plugin/instance.h"
 #include "telemetry/metrics.h"
@@ -27,6 +28,7 @@ struct names {
 	const struct davit_names_ops *ops;
 	struct str host;
 	struct str missing; /* why there is no instance */
+	struct addresses *known; /* NULL: there was no memory, and each call asks */
 };
 
 /* The address that packets to the outside would come from: nothing is sent for it. */
@@ -139,6 +141,7 @@ static struct names *refuse(struct names *n, struct arena *a, const char *word, 
 	}
 	*ret_message = arena_printf(a, "[%s]: %s error occurred for " STR_FMT ": " STR_FMT, word, what,
 				    STR_ARG(log_name), STR_ARG(why));
+	addresses_free(n->known);
 	arena_unref(n->arena);
 	return NULL;
 }
@@ -162,6 +165,7 @@ struct names *names_open(const struct names_options *o, struct arena *a, struct 
 	n->arena = own;
 	n->o = *o;
 	n->host = find_host(own);
+	n->known = addresses_new(o->loops, o->nloops);
 	if (name.n == 0)
 		name = STR("mdns");
 	if (version.n == 0)
@@ -193,6 +197,7 @@ int names_close(struct names *n, int within_ms)
 		return 0;
 	if (n->instance != NULL && instance_close(n->instance, within_ms) < 0)
 		return -1; /* it may still read what it was given */
+	addresses_free(n->known);
 	arena_unref(n->arena);
 	return 0;
 }
@@ -202,19 +207,36 @@ struct str names_host(const struct names *n)
 	return n->host;
 }
 
-static int pick(const struct answer *got, struct scope *s, struct str *ret_address)
+/* Remembers what came, and takes the first: a component emits in an order of its own. */
+static int pick(struct names *n, struct str key, const struct answer *got, struct scope *s, struct str *ret_address)
 {
+	struct str list[ADDRESSES_EACH];
 	const struct record *r;
+	size_t count = 0;
 
-	for (r = got->records; r != NULL; r = r->next) {
+	for (r = got->records; r != NULL && count < ADDRESSES_EACH; r = r->next) {
 		const struct davit_name_address *found = r->data;
 
-		if (r->kind != davit_name_address_kind || found->address.n == 0)
-			continue;
-		*ret_address = arena_str(s->arena, (struct str){ found->address.p, found->address.n });
-		return 1;
+		if (r->kind == davit_name_address_kind && found->address.n > 0)
+			list[count++] = (struct str){ found->address.p, found->address.n };
 	}
-	return 0;
+	if (count == 0)
+		return 0;
+	if (n->known != NULL)
+		addresses_put(n->known, key, list, count);
+	*ret_address = arena_str(s->arena, list[0]);
+	return 1;
+}
+
+static struct str key_of(struct arena *a, struct str app_id, struct str name_space)
+{
+	return arena_printf(a, STR_FMT "/" STR_FMT, STR_ARG(name_space), STR_ARG(app_id));
+}
+
+void names_forget(struct names *n, struct arena *a, struct str app_id, struct str name_space)
+{
+	if (n != NULL && n->known != NULL)
+		addresses_forget(n->known, key_of(a, app_id, name_space));
 }
 
 struct error names_resolve(struct names *n, struct scope *s, struct str app_id, struct str name_space,
@@ -222,12 +244,16 @@ struct error names_resolve(struct names *n, struct scope *s, struct str app_id, 
 {
 	struct davit_name_query *in;
 	struct answer got;
+	struct str key;
 	int tries;
 
 	if (n == NULL)
 		return (struct error){ .code = ERROR_UNKNOWN, .message = STR("name resolver not initialized") };
 	if (n->instance == NULL)
 		return (struct error){ .code = ERROR_UNKNOWN, .message = n->missing };
+	key = key_of(s->arena, app_id, name_space);
+	if (n->known != NULL && addresses_get(n->known, s->arena, key, ret_address))
+		return ERROR_NONE;
 	in = arena_alloc(s->arena, sizeof(*in));
 	*in = (struct davit_name_query)DAVIT_INIT(davit_name_query, .app_id = { app_id.p, app_id.n },
 						  .name_space = { name_space.p, name_space.n },
@@ -236,7 +262,7 @@ struct error names_resolve(struct names *n, struct scope *s, struct str app_id, 
 		got = call_instance(s, n->instance, (davit_op *)(void *)n->ops->resolve, in);
 		if (got.status != DAVIT_OK)
 			return error_new(s->arena, ERROR_UNKNOWN, NULL, STR_FMT, STR_ARG(got.message));
-		if (pick(&got, s, ret_address))
+		if (pick(n, key, &got, s, ret_address))
 			return ERROR_NONE;
 		if (tries == TRIES || s->cancelled)
 			return error_new(s->arena, ERROR_UNKNOWN, NULL,

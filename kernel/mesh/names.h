@@ -31,9 +31,12 @@ struct names_options {
 struct names *names_open(const struct names_options *o, struct arena *a, struct str *ret_message);
 int names_close(struct names *n, int within_ms); /* from a fiber; -1: it did not close in time. NULL is fine */
 
-/* "10.0.0.7:50002" in the scope's arena. From a fiber. */
+/* "10.0.0.7:50002" in the scope's arena, known for up to a second. From a fiber. */
 struct error names_resolve(struct names *n, struct scope *s, struct str app_id, struct str name_space,
 			   struct str *ret_address);
+
+/* Nobody answered there: the next asks the component. On a loop; a: for the while. */
+void names_forget(struct names *n, struct arena *a, struct str app_id, struct str name_space);
 
 struct str names_host(const struct names *n); /* this host's address, as others see it: DAPR_HOST_IP, or the route's */
 #endif

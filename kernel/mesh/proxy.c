@@ -11,6 +11,7 @@ struct proxying {
 	struct grpc_stream *s;
 	int pumping, ended, headed;
 	struct fiber *closer;
+	struct arena *held; /* of the client's first message, while it is not known whether there are more */
 	struct error outcome;
 };
 
@@ -130,20 +131,75 @@ static int64_t deadline_of(const struct proxying *v)
 	return v->p->deadline_ns ? v->p->deadline_ns : v->c->deadline_ns;
 }
 
+static void unref_arena(void *a)
+{
+	arena_unref(a);
+}
+
+static void keep_message(struct proxying *v)
+{
+	if (v->held == NULL)
+		return;
+	arena_defer(v->c->arena, unref_arena, v->held);
+	v->p->kept = v->held;
+	v->held = NULL;
+}
+
+/*
+ * A request that is all here and one message leaves with its head, no fiber has to pass it on, and it can be sent again. Else
+ * what was looked at is sent, and the rest is the pump's. 1: all was sent; 0: not yet.
+ */
+static int start_with_what_is_here(struct proxying *v, const struct grpc_request *q, struct error *ret_error)
+{
+	struct mesh_proxy *p = v->p;
+	struct str more;
+	int got, rest = 0;
+
+	*ret_error = ERROR_NONE;
+	if (p->kept == NULL && !http_read_here(v->c->x)) {
+		*ret_error = grpc_stream_start(v->s, q);
+		return 0;
+	}
+	if (p->kept == NULL) {
+		got = grpc_recv_bytes(v->c, &p->message, ret_error);
+		if (got <= 0) {
+			if (got == 0)
+				*ret_error = grpc_stream_start(v->s, q);
+			return 0;
+		}
+		p->took = 1;
+		v->held = arena_ref(v->c->message_arena);
+		rest = grpc_recv_bytes(v->c, &more, ret_error);
+	}
+	if (rest == 0) {
+		keep_message(v);
+		*ret_error = grpc_stream_start_whole(v->s, q, p->message);
+		return 1;
+	}
+	if (rest > 0)
+		*ret_error = grpc_stream_start(v->s, q);
+	if (!error_is(ret_error) && grpc_stream_send_bytes(v->s, p->message) == 0)
+		grpc_stream_send_bytes(v->s, more);
+	return 0;
+}
+
 static struct error run(void *arg)
 {
 	struct proxying *v = arg;
 	struct grpc_request q = { .path = v->c->path, .deadline_ns = deadline_of(v) };
 	struct error e;
+	int all;
 
 	add_metadata(v, &q);
 	v->s = grpc_stream_new(v->p->to, v->c->arena);
 	if (v->s == NULL)
 		return (struct error){ .code = ERROR_RESOURCE_EXHAUSTED, .message = STR("out of memory") };
-	e = grpc_stream_start(v->s, &q);
+	all = start_with_what_is_here(v, &q, &e);
 	if (error_is(&e))
 		return e;
 	grpc_on_cancel(v->c, cancel, v);
+	if (all)
+		return receive(v);
 	v->pumping = 1;
 	if (fiber_start(fiber_loop(fiber_self()), pump, v) < 0) {
 		v->pumping = 0;
@@ -161,6 +217,7 @@ struct error mesh_proxy(struct grpc_call *c, struct mesh_proxy *p)
 	v->p = p;
 	v->outcome = mesh_guard(c->arena, run, v);
 	grpc_on_cancel(c, NULL, NULL);
+	p->left = v->s != NULL && http_call_left(grpc_stream_http(v->s));
 	if (v->pumping) { /* it has answered before it was sent all */
 		if (v->s != NULL)
 			grpc_stream_cancel(v->s);
@@ -170,6 +227,7 @@ struct error mesh_proxy(struct grpc_call *c, struct mesh_proxy *p)
 			fiber_park();
 	}
 	grpc_stream_close(v->s);
+	arena_unref(v->held);
 	return v->outcome;
 }
 
@@ -190,11 +248,6 @@ static struct error too_many(void)
 {
 	return (struct error){ .code = ERROR_FAILED_PRECONDITION,
 			       .message = STR("cannot use resiliency policies with retries on streaming RPCs") };
-}
-
-static void unref_arena(void *a)
-{
-	arena_unref(a);
 }
 
 /* The message outlives what it was received in. -1: no memory for it. */

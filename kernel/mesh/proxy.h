@@ -16,6 +16,11 @@ struct mesh_proxy {
 	int took;		    /* set when a message of the client was read: no second try */
 	int64_t deadline_ns;	    /* steady clock; 0: the call's own */
 	struct scope *scope;	    /* cancelled as the client leaves; NULL: none */
+
+	/* What mesh_proxy found out. A call whose only message is kept and that never left may be passed on once more. */
+	struct arena *kept; /* of the message, as long as the call; NULL: there is none, or more than one */
+	struct str message;
+	int left; /* some of the last try may have reached the callee */
 };
 
 /* From the handler of c. The status is the answer to it. */

@@ -15,7 +15,7 @@ import pytest
 from dapr.proto import api_v1, common_v1
 
 from invoked import GrpcApp, HttpApp, Pair, ask
-from sidecar import LOOPS, SLOW, details, refused
+from sidecar import LOOPS, SLOW, Sidecar, details, refused
 
 MIB = 1 << 20
 
@@ -191,6 +191,45 @@ def test_metrics_count_both_sides(pair):
                      near)
     assert re.search(r'dapr_runtime_service_invocation_req_recv_total\{app_id="far",src_app_id="near"\} \d', far)
     assert re.search(r'dapr_runtime_service_invocation_res_sent_total\{app_id="far",dst_app_id="near",status="200"\} \d', far)
+
+
+def far_again(pair, app, folder, protocol="http"):
+    os.makedirs(folder)
+    names_of_pair = pair.near.flags["config"][0]
+    return Sidecar(folder, app_id="far", flags={"app-port": app.port, "app-protocol": protocol, "config": names_of_pair}).start()
+
+
+def test_sidecar_that_moves_is_found_again(tmp_path):
+    """Its address was learnt a moment ago, and nobody is there any more."""
+    p = Pair(tmp_path, GrpcApp(), protocol="grpc")
+    channel, metadata = proxied(p.near)
+    with channel:
+        unary = channel.unary_unary("/test.Echo/Unary")
+        for i in range(3):
+            assert unary(b"ab", metadata=metadata, timeout=20) == b"ba"
+            moved = far_again(p, p.app, tmp_path / str(i), protocol="grpc")
+            p.far.stop()
+            p.far = moved
+        assert unary(b"ab", metadata=metadata, timeout=20) == b"ba"
+        p.far.stop()
+        p.far = far_again(p, p.app, tmp_path / "last", protocol="grpc")
+        assert ask(p.near.http, "GET", "/v1.0/invoke/far/method/do")[0] == 200
+    p.stop()
+
+
+def test_two_sidecars_of_a_name_share_its_calls(tmp_path):
+    apps = [HttpApp(), HttpApp()]
+    p = Pair(tmp_path, apps[0])
+    other = far_again(p, apps[1], tmp_path / "other")
+    for a in apps:
+        a.arrived.clear()
+    end = time.monotonic() + 20 * SLOW
+    while not all(a.arrived.is_set() for a in apps):
+        assert ask(p.near.http, "GET", "/v1.0/invoke/far/method/a")[0] == 200
+        assert time.monotonic() < end
+    other.stop()
+    apps[1].stop()
+    p.stop()
 
 
 # ---- A gRPC application ----

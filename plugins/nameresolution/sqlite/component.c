@@ -67,22 +67,35 @@ static void *keep_renewing(void *arg)
 	return NULL;
 }
 
+struct finding {
+	struct davit_call *call;
+	davit_status status;
+};
+
+static void emit_one(void *finding, const char *address)
+{
+	struct davit_name_address record = DAVIT_INIT(davit_name_address, .address = davit_str(address != NULL ? address : ""));
+	struct finding *f = finding;
+
+	if (f->status == DAVIT_OK)
+		f->status = davit_emit(f->call, &record);
+}
+
 static davit_status resolve(void *self, struct davit_call *call, const struct davit_name_query *in)
 {
-	struct davit_name_address record = DAVIT_INIT(davit_name_address);
-	char address[TEXT_MOST], why[256];
+	struct finding f = { call, DAVIT_OK };
 	struct names *n = self;
+	char why[256];
 	int rc;
 
 	pthread_mutex_lock(&n->turn);
-	rc = database_find(n->db, &n->settings, in->app_id, address, sizeof(address), why, sizeof(why));
+	rc = database_find(n->db, &n->settings, in->app_id, emit_one, &f, why, sizeof(why));
 	pthread_mutex_unlock(&n->turn);
 	if (rc < 0)
 		return davit_fail(call, DAVIT_UNAVAILABLE, NULL, "%s", why);
 	if (rc == 0)
 		return davit_fail(call, DAVIT_NOT_FOUND, NULL, "no host found with the given ID");
-	record.address = davit_str(address);
-	return davit_emit(call, &record);
+	return f.status;
 }
 
 static int start_renewing(struct names *n)

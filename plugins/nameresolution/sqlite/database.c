@@ -201,25 +201,24 @@ int database_leave(sqlite3 *db, const struct settings *s, const char *id, const 
 	return finish(db, q, "failed to unregister host", why, nwhy) < 0 ? -1 : 0;
 }
 
-int database_find(sqlite3 *db, const struct settings *s, struct davit_str app_id, char *ret_address, size_t naddress,
-		  char *why, size_t nwhy)
+int database_find(sqlite3 *db, const struct settings *s, struct davit_str app_id, void (*found)(void *arg, const char *address),
+		  void *arg, char *why, size_t nwhy)
 {
 	sqlite3_stmt *q = prepare(db,
 				  "SELECT address FROM %s WHERE app_id = ?1 AND " NOW " - last_update < %lld "
-				  "ORDER BY RANDOM() LIMIT 1",
+				  "ORDER BY RANDOM() LIMIT 32",
 				  s->table, (long long)(s->update_ms / 1000));
-	int rc;
+	int rc, n = 0;
 
 	if (q == NULL)
 		return fail(db, "failed to look up address", why, nwhy);
 	sqlite3_bind_text64(q, 1, app_id.p, app_id.n, SQLITE_STATIC, SQLITE_UTF8);
-	rc = sqlite3_step(q);
-	if (rc == SQLITE_ROW)
-		snprintf(ret_address, naddress, "%s", (const char *)sqlite3_column_text(q, 0));
-	else if (rc != SQLITE_DONE)
+	for (; (rc = sqlite3_step(q)) == SQLITE_ROW; n++)
+		found(arg, (const char *)sqlite3_column_text(q, 0));
+	if (rc != SQLITE_DONE)
 		fail(db, "failed to look up address", why, nwhy);
 	sqlite3_finalize(q);
-	return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : -1;
+	return rc == SQLITE_DONE || n > 0 ? n : -1;
 }
 
 int database_clean(sqlite3 *db, const struct settings *s, char *why, size_t nwhy)
