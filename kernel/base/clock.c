@@ -55,3 +55,12 @@ size_t clock_rfc3339(int64_t wall_ns, int digits, char ret_text[CLOCK_TEXT])
 	ret_text[n] = '\0';
 	return n;
 }
+
+size_t clock_rfc3339_s(int64_t wall_s, char ret_text[CLOCK_TEXT])
+{
+	time_t seconds = wall_s;
+	struct tm t = { .tm_mday = 1 };
+
+	gmtime_r(&seconds, &t);
+	return strftime(ret_text, CLOCK_TEXT, "%Y-%m-%dT%H:%M:%SZ", &t);
+}

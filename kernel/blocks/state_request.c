@@ -142,7 +142,7 @@ static void add_expiry(struct arena *a, const struct davit_state_item *from, str
 
 	if (from->nmetadata > 0)
 		memcpy(pairs, from->metadata, sizeof(*pairs) * from->nmetadata);
-	text = arena_str(a, (struct str){ when, clock_rfc3339(from->expires_ms * 1000000, 0, when) });
+	text = arena_str(a, (struct str){ when, clock_rfc3339_s(from->expires_ms / 1000, when) });
 	pairs[from->nmetadata] = (struct davit_pair){ { "ttlExpireTime", 13 }, { text.p, text.n } };
 	v->metadata = pairs;
 	v->nmetadata = from->nmetadata + 1;
