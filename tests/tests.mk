@@ -80,17 +80,18 @@ fault: all tests $(VENV)/.stamp
 	@BUILD=$(BUILD) FAULT_STRIDE=1 $(VENV)/bin/python -m pytest -q -rs tests/fault
 
 # DAPRD=path puts the same load on Dapr's sidecar as well.
-BENCH := $(addprefix $(BUILD)/tests/,bare_mhd bare_nghttp2 paced paced_h2 plugin_call bare_streams)
+BENCH := $(addprefix $(BUILD)/tests/,bare_mhd bare_nghttp2 paced paced_h2 plugin_call bare_streams bare_kafka)
 $(BUILD)/tests/bare_mhd: BENCH_LIBS = $(shell $(PKG_CONFIG) --libs libmicrohttpd)
 $(BUILD)/tests/bare_nghttp2 $(BUILD)/tests/paced_h2: BENCH_LIBS = $(shell $(PKG_CONFIG) --libs libnghttp2)
 $(BUILD)/tests/bare_streams: BENCH_LIBS = $(shell $(PKG_CONFIG) --libs hiredis) -pthread
+$(BUILD)/tests/bare_kafka: BENCH_LIBS = $(shell $(PKG_CONFIG) --libs rdkafka) -pthread
 $(BUILD)/tests/paced: BENCH_LIBS = $(shell $(PKG_CONFIG) --libs libcurl)
 $(BUILD)/tests/plugin_call: BENCH_LIBS = $(BUILD)/libkernel.a $(BUILD)/libproto.a $(KERNEL_LIBS)
 $(BUILD)/tests/plugin_call: $(BUILD)/libkernel.a $(BUILD)/libproto.a
 $(BENCH): $(BUILD)/tests/%: tests/bench/%.c tests/bench/timetable.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -pie -o $@ $< $(BENCH_LIBS)
-bench: all $(BENCH)
+bench: all $(BENCH) $(VENV)/.stamp
 	@BUILD=$(BUILD) DAPRD="$(DAPRD)" T="$(T)" python3 tests/bench/bench.py
 
 # Beside Dapr's own sidecar, in both directions. T: words that tests are chosen by.

@@ -14,6 +14,7 @@ import time
 from load import VALUE
 from machine import BUILD, SECONDS, BenchError, free_port
 
+PYTHON = os.path.join(os.path.dirname(BUILD), "build/python/bin/python")
 COMPONENT = """apiVersion: dapr.io/v1alpha1
 kind: Component
 metadata:
@@ -88,6 +89,23 @@ class Sidecar:
             raise BenchError("%s ended with %d" % (self.argv[0], code))
 
 
+def delivered(sidecar, wanted=0, seconds=60):
+    """Events that its application has taken so far, by its own counter; waits for as many."""
+    end = time.monotonic() + seconds
+    while True:
+        c = http.client.HTTPConnection("127.0.0.1", sidecar.metrics, timeout=10)
+        c.request("GET", "/metrics")
+        text = c.getresponse().read().decode()
+        c.close()
+        n = sum(float(m.group(2)) for m in re.finditer(r"^dapr_component_pubsub_ingress_count\{(.*)\} (\S+)$", text, re.M)
+                if 'process_status="success"' in m.group(1))
+        if n >= wanted:
+            return n
+        if time.monotonic() > end:
+            raise BenchError("%d of %d are delivered" % (n, wanted))
+        time.sleep(0.02)
+
+
 class Bare:
     """A bound: bare_mhd or bare_nghttp2 with the answer's bytes."""
 
@@ -99,6 +117,50 @@ class Bare:
     def stop(self):
         self.process.terminate()
         self.process.wait(10)
+
+
+class KafkaServer:
+    """One broker, which the tests' own means start (tests/kafka_server.py), in their Python."""
+
+    RUN = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from kafka_server import Kafka
+k = Kafka(sys.argv[2]).start()
+print("ready", k.plain, flush=True)
+for line in sys.stdin:
+    name, partitions = line.split()
+    k.make_topic(name, int(partitions))
+    print("made", name, flush=True)
+k.stop()
+"""
+
+    def __init__(self, folder):
+        self.topics = 0
+        tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        self.log = open(folder + "/kafka.log", "w+", encoding="utf-8")
+        self.process = subprocess.Popen([PYTHON, "-c", self.RUN, tests, folder + "/kafka"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=self.log, text=True)
+        self.brokers = self.told()
+
+    def told(self):
+        words = self.process.stdout.readline().split()
+        if len(words) != 2:
+            self.log.seek(0)
+            raise BenchError("Kafka does not start: " + self.log.read().strip()[-300:])
+        return words[1]
+
+    def topic(self, partitions):
+        """A new one."""
+        self.topics += 1
+        self.process.stdin.write("bench%d %d\n" % (self.topics, partitions))
+        self.process.stdin.flush()
+        return self.told()
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(60)
+        self.log.close()
 
 
 class RedisServer:
