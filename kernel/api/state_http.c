@@ -78,12 +78,7 @@ void state_http_get(struct request *r)
 	if (v.etag.p != NULL)
 		request_field(r, "etag", v.etag);
 	metadata_fields(r, &v);
-	if (v.content_type.n > 0) {
-		request_field(r, "content-type", v.content_type);
-		http_reply(r->x, 200, r->extra, r->nextra, v.value);
-	} else {
-		request_json(r, 200, v.value);
-	}
+	request_json(r, 200, v.value); /* as Dapr, whatever type the store has noted for the value */
 }
 
 void state_http_save(struct request *r)
