@@ -13,16 +13,39 @@ from dapr.clients.grpc._response import TopicEventResponse
 from dapr.conf import settings
 from dapr.proto import api_v1, appcallback_service_v1, appcallback_v1
 
-from sidecar import LOOPS, SLOW, component
+from sidecar import COMPARE, LOOPS, SLOW, component
 from subscriber import DROP, RETRY, Callback, GrpcApp, HttpApp, subscription
 
 CE = "application/cloudevents+json"
 BUS = component("bus", "pubsub.in-memory")
 Code = grpc.StatusCode
+# What the broker has no part in is tried with the one in memory alone.
+EACH_BROKER = pytest.mark.parametrize("bus", ["in-memory", "redis"] if COMPARE else ["in-memory", "sqlite", "redis"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory):
+    from redis_server import Redis
+    r = Redis(tmp_path_factory.mktemp("redis"))
+    yield r
+    r.kill()
 
 
 @pytest.fixture
-def serve(start):
+def bus(request, tmp_path):
+    """The component of the broker that a test is for."""
+    kind, metadata = getattr(request, "param", "in-memory"), {}
+    if kind == "sqlite":
+        metadata = {"connectionString": "file:%s/bus.db" % tmp_path}
+    elif kind == "redis":
+        server = request.getfixturevalue("redis_server")
+        server.cli("flushall")
+        metadata = {"redisHost": server.host, "consumerID": "testapp"}
+    return component("bus", "pubsub." + kind, metadata)
+
+
+@pytest.fixture
+def serve(start, bus):
     """serve(app, *resources, **options) -> the sidecar of this application; both end with the test."""
     apps = []
 
@@ -30,7 +53,7 @@ def serve(start):
         apps.append(app)
         given = {"app-port": app.port, "app-protocol": app.protocol}
         given.update(flags or {})
-        return start(BUS, *resources, flags=given, **options)
+        return start(bus, *resources, flags=given, **options)
 
     yield begin
     for app in apps:
@@ -72,6 +95,7 @@ def eventually(wanted, seconds=10):
 
 # -- what is delivered over HTTP
 
+@EACH_BROKER
 @pytest.mark.parametrize("loops", LOOPS)
 def test_an_event_over_http(serve, loops):
     app = HttpApp()
@@ -90,6 +114,7 @@ def test_an_event_over_http(serve, loops):
     eventually(lambda: ingress(s, "t") == {("success", "success"): 1})
 
 
+@EACH_BROKER
 def test_a_raw_payload_gets_an_envelope(serve):
     app = HttpApp()
     s = serve(app, subscription("s", "t", route="/in", metadata={"rawPayload": "true"}))
@@ -100,6 +125,7 @@ def test_a_raw_payload_gets_an_envelope(serve):
     assert (event["topic"], event["pubsubname"]) == ("t", "bus")
 
 
+@EACH_BROKER
 def test_a_trace_goes_on(serve):
     app = HttpApp()
     s = serve(app, subscription("s", "t", route="/in"))
@@ -134,6 +160,7 @@ def test_an_answer_is_counted(serve, status, body, process):
     eventually(lambda: process in ingress(s, "t"))
 
 
+@EACH_BROKER
 @pytest.mark.parametrize("status,body,dead", [(200, b'{"status":"DROP"}', True), (404, b"", True), (500, b"", True),
                                               (200, b'{"status":"RETRY"}', True), (200, b"", False)])
 def test_what_nobody_takes_becomes_a_dead_letter(serve, status, body, dead):
@@ -161,6 +188,7 @@ def test_a_dead_letter_topic_that_may_not_be_published_to_gets_none(start):
     app.stop()
 
 
+@EACH_BROKER
 def test_an_expired_event_is_dropped(serve):
     app = HttpApp()
     s = serve(app, subscription("s", "t", route="/in", deadLetterTopic="dead"), subscription("d", "dead", route="/dead"))
@@ -173,6 +201,7 @@ def test_an_expired_event_is_dropped(serve):
     assert app.receive().path == "/in"
 
 
+@EACH_BROKER
 def test_what_is_no_event_becomes_a_dead_letter(serve):
     app = HttpApp()
     s = serve(app, subscription("s", "t", route="/in", deadLetterTopic="dead"),
@@ -185,6 +214,7 @@ def test_what_is_no_event_becomes_a_dead_letter(serve):
 
 # -- rules
 
+@EACH_BROKER
 def test_rules_are_tried_in_their_order(serve):
     app = HttpApp()
     rules = [{"match": 'event.type == "a"', "path": "/a"}, {"match": 'has(event.data.n) && event.data.n > 5.0', "path": "/big"}]
@@ -195,6 +225,7 @@ def test_rules_are_tried_in_their_order(serve):
         assert app.receive().path == path
 
 
+@EACH_BROKER
 def test_what_no_rule_takes_is_dropped(serve):
     app = HttpApp()
     s = serve(app, subscription("s", "t", rules=[{"match": 'event.type == "a"', "path": "/a"}], deadLetterTopic="dead"),
@@ -224,6 +255,7 @@ def test_a_rule_that_is_none_ends_the_start(start, tmp_path):
 
 # -- where subscriptions come from
 
+@EACH_BROKER
 def test_the_application_says_what_it_wants(serve):
     app = HttpApp({"pubsubname": "bus", "topic": "a", "route": "/a", "metadata": {"k": "v"}},
                   {"pubsubname": "bus", "topic": "b", "routes": {"rules": [{"match": " event.type == 'x' ", "path": "/x"}], "default": "/b"},
@@ -296,6 +328,7 @@ def test_a_subscription_beyond_the_scopes_is_not_started(start):
 
 # -- over gRPC
 
+@EACH_BROKER
 def test_an_event_over_grpc(serve):
     app = GrpcApp()
     s = serve(app, subscription("s", "t", route="/in"), env={"APP_API_TOKEN": "secret"})
@@ -312,6 +345,7 @@ def test_an_event_over_grpc(serve):
     assert (headers["dapr-api-token"], headers["x-mine"], headers["traceparent"]) == ("secret", "7", parent)
 
 
+@EACH_BROKER
 def test_the_grpc_application_says_what_it_wants(serve):
     app = GrpcApp(appcallback_v1.TopicSubscription(pubsub_name="bus", topic="a"),
                   appcallback_v1.TopicSubscription(pubsub_name="bus", topic="b", routes=appcallback_v1.TopicRoutes(
@@ -323,6 +357,7 @@ def test_the_grpc_application_says_what_it_wants(serve):
     assert app.receive().body.path == "/b"
 
 
+@EACH_BROKER
 @pytest.mark.parametrize("status,dead,process", [
     (RETRY, True, ("retry", "retry")), (DROP, True, ("drop", "success")), (Code.UNAVAILABLE, True, ("retry", "retry")),
     (Code.UNIMPLEMENTED, False, ("drop", "drop")), (7, True, ("retry", "retry"))])
@@ -350,6 +385,7 @@ def statuses(*wanted):
     return answer
 
 
+@EACH_BROKER
 def test_a_batch_over_http(serve):
     app = HttpApp()
     app.answer("/in", (200, statuses("SUCCESS")))
@@ -368,6 +404,7 @@ def test_a_batch_over_http(serve):
     assert app.nothing(0.2)
 
 
+@EACH_BROKER
 @pytest.mark.parametrize("status,body,letters", [
     (200, statuses("DROP"), 1), (200, statuses("RETRY"), 1), (200, statuses(""), 1), (200, b'{"statuses":[]}', 1), (200, b"", 1),
     (200, b"no", 1), (503, b"", 1), (404, b"", 0), (200, statuses("SUCCESS"), 0)])
@@ -383,6 +420,7 @@ def test_answers_to_a_batch(serve, status, body, letters):
     assert app.nothing(0.3)
 
 
+@EACH_BROKER
 def test_a_raw_batch(serve):
     app = HttpApp()
     app.answer("/in", (200, statuses("SUCCESS")))
@@ -393,6 +431,7 @@ def test_a_raw_batch(serve):
     assert entry["contentType"] == "application/octet-stream"
 
 
+@EACH_BROKER
 def test_a_batch_over_grpc(serve):
     app = GrpcApp()
     s = serve(app, subscription("s", "t", route="/in", bulkSubscribe=BULK))
@@ -420,6 +459,7 @@ def test_an_application_of_before_gets_batches(serve):
 
 # -- life
 
+@EACH_BROKER
 @pytest.mark.parametrize("protocol", [HttpApp, GrpcApp])
 def test_an_ill_application_gets_nothing(serve, protocol):
     app = protocol()
@@ -448,6 +488,7 @@ def test_an_ill_application_gets_nothing(serve, protocol):
     assert app.nothing(0.5)
 
 
+@EACH_BROKER
 def test_no_more_at_once_than_the_application_wants(serve):
     app = HttpApp()
     app.hold()
@@ -463,6 +504,7 @@ def test_no_more_at_once_than_the_application_wants(serve):
     assert app.most == 2
 
 
+@EACH_BROKER
 def test_an_event_on_its_way_is_waited_for_at_the_end(serve):
     app = HttpApp()
     s = serve(app, subscription("s", "t", route="/in"))
@@ -547,9 +589,10 @@ class Stream:
             return None
 
 
+@EACH_BROKER
 @pytest.mark.parametrize("loops", LOOPS)
-def test_a_stream(start, loops):
-    s = start(BUS, loops=loops)
+def test_a_stream(start, bus, loops):
+    s = start(bus, loops=loops)
     stream = Stream(s, "t", metadata={"k": "v"}).opened()
     assert shown(s) == [{"pubsubname": "bus", "topic": "t", "metadata": {"k": "v"}, "rules": [{"path": "/"}], "deadLetterTopic": "",
                          "type": "STREAMING"}]
@@ -564,8 +607,9 @@ def test_a_stream(start, loops):
     eventually(lambda: shown(s) == [])
 
 
-def test_a_stream_with_a_dead_letter(start):
-    s = start(BUS)
+@EACH_BROKER
+def test_a_stream_with_a_dead_letter(start, bus):
+    s = start(bus)
     stream, dead = Stream(s, "t", dead="dead").opened(), Stream(s, "dead").opened()
     publish(s, "t", "mine")
     stream.answer(stream.event(), DROP)
@@ -638,13 +682,14 @@ def test_the_end_is_told_to_streams(start):
 
 
 @pytest.fixture
-def client(start, monkeypatch):
-    s = start(BUS)
+def client(start, bus, monkeypatch):
+    s = start(bus)
     monkeypatch.setattr(settings, "DAPR_HTTP_PORT", s.http)
     with DaprClient("127.0.0.1:%d" % s.grpc_port) as c:
         yield s, c
 
 
+@EACH_BROKER
 def test_the_official_client_streams(client):
     s, dapr = client
     sub = dapr.subscribe(pubsub_name="bus", topic="t", metadata={}, dead_letter_topic="dead")
@@ -660,6 +705,7 @@ def test_the_official_client_streams(client):
     eventually(lambda: shown(s) == [])
 
 
+@EACH_BROKER
 def test_the_official_client_with_a_handler(client):
     s, dapr = client
     got = queue.Queue()
