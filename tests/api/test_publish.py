@@ -7,22 +7,36 @@ import grpc
 import pytest
 from dapr.proto import api_v1
 
-from sidecar import Sidecar, component, configuration, details, refused
+from sidecar import COMPARE, LOOPS, Sidecar, component, configuration, details, refused
 
 Code = grpc.StatusCode
 CE = "application/cloudevents+json"
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=lambda n: "%dloops" % n)
+KINDS = [("in-memory", n) for n in LOOPS] + [("redis", 1)] + ([] if COMPARE else [("sqlite", 1)])
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=lambda p: "%s-%dloops" % p)
 def bus(request, tmp_path_factory):
-    s = Sidecar(tmp_path_factory.mktemp("publish") / "run", component("bus", "pubsub.in-memory"),
-                component("scoped", "pubsub.in-memory", {
-                    "allowedTopics": "a,b,c,d", "protectedTopics": "c, d", "publishingScopes": "testapp=b,c;other=a"}),
-                component("shut", "pubsub.in-memory", {"PublishingScopes": "testapp="}),
-                config=[configuration({"metric": {"enabled": True, "recordErrorCodes": True}})], loops=request.param)
+    (kind, loops), folder, server, metadata = request.param, tmp_path_factory.mktemp("publish"), None, {}
+    if kind == "sqlite":
+        metadata = {"connectionString": "file:%s/bus.db" % folder}
+    elif kind == "redis":
+        from redis_server import Redis
+        server = Redis(folder / "redis")
+        metadata = {"redisHost": server.host}
+    kind = "pubsub." + kind
+    s = Sidecar(folder / "run", component("bus", kind, metadata),
+                component("scoped", kind, dict({
+                    "allowedTopics": "a,b,c,d", "protectedTopics": "c, d", "publishingScopes": "testapp=b,c;other=a"}, **metadata)),
+                component("shut", kind, dict({"PublishingScopes": "testapp="}, **metadata)),
+                config=[configuration({"metric": {"enabled": True, "recordErrorCodes": True}})], loops=loops)
+    s.kind = kind
     s.start()
     yield s
     s.stop()
+    if server:
+        server.kill()
 
 
 def publish(s, topic, body=b"x", pubsub="bus", query="", content_type="text/plain", **kw):
@@ -276,8 +290,8 @@ def test_errors_are_counted_by_code(bus):
 
 def test_the_metadata_shows_what_it_can(bus):
     shown = {c["name"]: c for c in bus.get("/v1.0/metadata").json["components"]}
-    assert shown["bus"]["type"] == "pubsub.in-memory"
-    assert shown["bus"]["capabilities"] == ["SUBSCRIBE_WILDCARDS"]
+    assert shown["bus"]["type"] == bus.kind
+    assert (shown["bus"]["capabilities"] == ["SUBSCRIBE_WILDCARDS"]) == (bus.kind == "pubsub.in-memory")
 
 
 @pytest.mark.ours
