@@ -238,10 +238,10 @@ void loop_call(struct loop *l, void (*fn)(void *arg), void *arg)
 void loop_note(const char *what)
 {
 	if (loop_current != NULL)
-		atomic_store_explicit(&loop_current->doing, what, memory_order_relaxed);
+		atomic_store_explicit(&loop_current->doing, what, memory_order_release);
 }
 
 const char *loop_doing(const struct loop *l)
 {
-	return atomic_load_explicit(&((struct loop *)l)->doing, memory_order_relaxed);
+	return atomic_load_explicit(&((struct loop *)l)->doing, memory_order_acquire);
 }
