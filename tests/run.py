@@ -153,7 +153,8 @@ def main():
     if SANITIZE:
         os.environ["ASAN_OPTIONS"] = "detect_leaks=1:abort_on_error=0:exitcode=99:allocator_may_return_null=1"
         os.environ["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1"
-        os.environ["TSAN_OPTIONS"] = "exitcode=99:halt_on_error=0:second_deadlock_stack=1"
+        os.environ["TSAN_OPTIONS"] = "exitcode=99:halt_on_error=0:second_deadlock_stack=1:suppressions=%s:print_suppressions=0" % \
+            os.path.abspath("tests/tools/thread.supp")
     parts = []
 
     def add(part):
