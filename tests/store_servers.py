@@ -17,7 +17,7 @@ class StoreServer:
             self.server = Redis(folder / "redis", *((("appendonly", "yes"), ("appendfsync", "always")) if durable else ()))
         elif kind == "postgresql":
             # Not SCRAM: its 4,096 rounds take memory 20,000 times, which is in the way of who counts.
-            self.server = Postgres(durable=durable, hba="local all all scram-sha-256\nhost all all 127.0.0.1/32 password\n")
+            self.server = Postgres("deadlock_timeout=20ms", durable=durable, hba="local all all scram-sha-256\nhost all all 127.0.0.1/32 password\n")
         else:
             self.server = Azurite(str(folder / "azurite"))
         self.port = self.server.port

@@ -373,7 +373,7 @@ static davit_status read_all(struct davit_http_exchange *x, uint64_t limit, char
 	return status;
 }
 
-/* The answer in one piece of memory: the call's, or for release(). */
+/* The answer in one piece of memory: the call's, or for release(). NULL: the call is refused any. */
 static struct davit_http_response *settle(struct davit_http_exchange *x, struct davit_call *call, const char *body,
 					  size_t n)
 {
@@ -385,7 +385,9 @@ static struct davit_http_response *settle(struct davit_http_exchange *x, struct 
 
 	for (i = 0; i < x->response.nfields; i++)
 		size += x->fields[i].key.n + x->fields[i].value.n + 2;
-	r = need(call ? davit_alloc(call, size) : malloc(size));
+	r = call ? davit_alloc(call, size) : need(malloc(size));
+	if (r == NULL)
+		return NULL;
 	*r = x->response;
 	r->unused = call == NULL; /* release() frees it */
 	pairs = (struct davit_pair *)(r + 1);
@@ -421,8 +423,14 @@ static davit_status http_request(struct davit_instance *instance, struct davit_c
 	status = http_head(x, 0, &head);
 	if (status == DAVIT_OK)
 		status = read_all(x, in->body_limit ? in->body_limit : DAVIT_HTTP_BODY_LIMIT, &body, &n);
-	if (status == DAVIT_OK)
-		*ret_response = settle(x, call, body, n);
+	if (status == DAVIT_OK) {
+		struct davit_http_response *r = settle(x, call, body, n);
+
+		if (r != NULL)
+			*ret_response = r;
+		else
+			status = fail(x, DAVIT_EXHAUSTED, "out of memory");
+	}
 	free(body);
 	http_close(x);
 	return status;

@@ -8,10 +8,12 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from rogue import cc  # noqa: E402
 from sidecar import BUILD  # noqa: E402
+from store_servers import StoreServer  # noqa: E402
 
 pytestmark = [pytest.mark.ours, pytest.mark.plain]
 
@@ -42,6 +44,22 @@ def test_ours_behave(tmp_path, kind, words):
     assert [s["name"] for s in told["suites"]] == ["conformance", "fault", "stack", "leak"]
     assert sum(s["passed"] for s in told["suites"]) == told["passed"] == int(out.split("\n")[-2].split()[0])
     assert 0 < told["figures"]["stack"]["value"] < told["figures"]["stackLimit"]["value"]
+
+
+@pytest.mark.parametrize("kind, version, more", [("redis", "v1", {}), ("postgresql", "v1", {"timeout": "20s"}),
+                                                 ("postgresql", "v2", {"timeout": "20s"}), ("azure", "v2", {})])
+def test_ours_behave_on_servers(tmp_path, kind, version, more):
+    server = StoreServer(kind, tmp_path)
+    try:
+        spec = yaml.safe_load(server.component("127.0.0.1", server.port, **more))["spec"]
+        words = [w for m in spec["metadata"] for w in ("-p", "%s=%s" % (m["name"], m["value"]))]
+        # Azurite takes half a minute for the first suite, which test_blobstorage.py runs.
+        suites = "fault,leak,stack" if kind == "azure" else "all"
+        code, out = bench("-S", suites, "-q", "-t", spec["type"] + "/" + version, *words, plugin(spec["type"]))
+    finally:
+        server.stop()
+    assert code == 0 and " 0 failed" in out, out
+    assert [name for name in ("fault", "stack", "leak") if "# suite " + name not in out] == []
 
 
 @pytest.fixture(scope="module")
