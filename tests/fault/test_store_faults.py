@@ -32,7 +32,7 @@ class Backend:
     """A server, with a proxy in front of it, and the component that goes through it."""
 
     def __init__(self, kind, folder):
-        self.server = StoreServer(kind, folder)
+        self.server, self.transactions = StoreServer(kind, folder), kind != "azure"
         self.proxy = Proxy(self.server.port)
 
     def component(self):
@@ -97,12 +97,29 @@ def save_under(rig):
     return judge
 
 
-OPERATIONS = {"get": get_under, "save": save_under}
+def transaction_under(rig):
+    """Of two keys that are always the same. Where there are none it is refused."""
+    new = rig.last + 1
+    done = rig.wire.transaction([("a", b"%d" % new), ("b", b"%d" % new)], ["c"])
+    if not rig.backend.transactions:
+        return lambda: not done and rig.value() == rig.last
+
+    def judge():
+        now, (other, _) = rig.value(), surely(rig.wire.get, "b")
+        good = now == int(other) and (now == new if done else now in (rig.last, new))
+        rig.last = now
+        return good
+    return judge
+
+
+OPERATIONS = {"get": get_under, "save": save_under, "transaction": transaction_under}
 
 
 def round_of(rig, connections, operation, kind):
     """How many n failed."""
     tripped, n, quiet = 0, 1, 0
+    if operation == "transaction" and rig.backend.transactions:
+        surely(rig.wire.transaction, [("a", b"%d" % rig.last), ("b", b"%d" % rig.last)], [])
     while quiet < QUIET:
         assert n < MOST
         if connections == "anew":
