@@ -6,6 +6,7 @@ import os
 import re
 import threading
 import time
+from concurrent import futures
 
 import grpc
 import pytest
@@ -97,8 +98,9 @@ class World:
         config = configuration(spec)
         os.makedirs(folder / "near")
         os.makedirs(folder / "far")
-        self.near = Sidecar(folder / "near", config=[config], app_id="near", loops=loops, env=SOON)
-        self.far = Sidecar(folder / "far", component("bus", "pubsub.in-memory"), component("store", "state.in-memory"),
+        host = [] if COMPARE else [component("host", "pubsub.sqlite", {"connectionString": "file:%s/host.db" % folder})]
+        self.near = Sidecar(folder / "near", *host, config=[config], app_id="near", loops=loops, env=SOON)
+        self.far = Sidecar(folder / "far", *host, subscription("h", "afar", "/afar", pubsub="host"), component("bus", "pubsub.in-memory"), component("store", "state.in-memory"),
                            component("env", "secretstores.local.env"), subscription("s", "orders", "/orders"),
                            subscription("r", "fails", "/fail"), config=[config], app_id="far", loops=loops,
                            env=dict(SOON, DAVIT_TEST="x"), flags={"app-port": self.app.port})
@@ -197,6 +199,77 @@ def test_publish_and_delivery_are_one_tree(world, way):
         assert s.attributes["messaging.system"] == "pubsub"
         if not COMPARE or s is delivered:  # Dapr's HTTP API looks for the topic under another name
             assert s.attributes["messaging.destination.name"] == "orders"
+
+
+@ours  # its own broker
+@pytest.mark.parametrize("way", ["http", "grpc"])
+def test_publish_and_delivery_by_another_sidecar_are_one_tree(world, way):
+    def publish(h):
+        if way == "http":
+            return world.near.post("/v1.0/publish/host/afar", {"n": 1}, headers=dict(h, **{"content-type": "application/json"}))
+        return world.near.rpc.PublishEvent(api_v1.PublishEventRequest(
+            pubsub_name="host", topic="afar", data=b"{}", data_content_type="application/json"), metadata=list(h.items()))
+
+    trace_id, _ = in_span(world.client, "order", publish)
+    spans = line(world.collector.trace(trace_id, 4))
+    name = "/v1.0/publish/host/afar" if way == "http" else "/dapr.proto.runtime.v1.Dapr/PublishEvent"
+    assert [(s.service, s.name) for s in spans] == [("client", "order"), ("near", name), ("far", "pubsub/afar"), ("app", "/afar")]
+
+
+class Talker(grpc.GenericRpcHandler):
+    """A gRPC application with spans of its own."""
+
+    def __init__(self, collector):
+        self.port = free_port()
+        self.provider = TracerProvider(resource=Resource.create({"service.name": "talker"}))
+        self.provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter("http://127.0.0.1:%d/v1/traces" % collector.http)))
+        self.tracer = self.provider.get_tracer("talker")
+        self.server = grpc.server(futures.ThreadPoolExecutor(4))
+        self.server.add_generic_rpc_handlers((self,))
+        self.server.add_insecure_port("127.0.0.1:%d" % self.port)
+        self.server.start()
+
+    def service(self, details):
+        def answer(request, context):
+            carrier = {k: v for k, v in context.invocation_metadata() if isinstance(v, str)}
+            with self.tracer.start_as_current_span(details.method, context=propagate.extract(carrier), kind=SpanKind.SERVER):
+                return request
+
+        def each(requests, context):
+            for request in requests:
+                yield answer(request, context)
+
+        return {"/test.Echo/Unary": grpc.unary_unary_rpc_method_handler(answer),
+                "/test.Echo/Each": grpc.stream_stream_rpc_method_handler(each)}.get(details.method)
+
+    def stop(self):
+        self.server.stop(0)
+        self.provider.shutdown()
+
+
+@pytest.mark.parametrize("method", ["Unary", "Each"])
+def test_proxied_call_is_one_tree_to_the_application(world, start, method):
+    talker = Talker(world.collector)
+    spec = {"tracing": {"samplingRate": "1", "otel": otlp(world.collector)}}
+    if not COMPARE:
+        spec["nameResolution"] = names(os.path.dirname(world.near.folder))
+    s = start(config=[configuration(spec)], app_id="talks-" + method.lower(), env=SOON,
+              flags={"app-port": talker.port, "app-protocol": "grpc"})
+
+    def ask(h):
+        metadata = [*h.items(), ("dapr-app-id", s.app_id)]
+        if method == "Unary":
+            return world.near.channel().unary_unary("/test.Echo/Unary")(b"x", metadata=metadata, timeout=20, wait_for_ready=True)
+        return list(world.near.channel().stream_stream("/test.Echo/Each")(iter([b"x"]), metadata=metadata, timeout=20))
+
+    trace_id, got = in_span(world.client, "ask", ask)
+    assert got in (b"x", [b"x"])
+    spans = line(world.collector.trace(trace_id, 4))
+    name = "/test.Echo/" + method
+    assert [(x.service, x.name, x.kind) for x in spans] == [("client", "ask", "INTERNAL"), ("near", name, "CLIENT"),
+                                                            (s.app_id, name, "SERVER"), ("talker", name, "SERVER")]
+    s.stop()
+    talker.stop()
 
 
 def test_bulk_publish_has_a_span_for_each_entry(world):
