@@ -45,7 +45,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
-        if status in (204, 304):
+        if status in (101, 204, 304):
             return self.end_headers()
         self.send_header("content-length", str(len(body)))
         self.end_headers()

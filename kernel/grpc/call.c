@@ -335,13 +335,22 @@ int grpc_send_bytes(struct grpc_call *c, struct str message)
 
 static const struct http_field status_ok[] = { { STR("grpc-status"), STR("0") } };
 
-static struct str code_text(int code)
+static struct str code_text(struct arena *a, int code)
 {
+	char *p;
+
 	static const struct str texts[] = { STR("0"),  STR("1"),  STR("2"),  STR("3"),	STR("4"),  STR("5"),
 					    STR("6"),  STR("7"),  STR("8"),  STR("9"),	STR("10"), STR("11"),
 					    STR("12"), STR("13"), STR("14"), STR("15"), STR("16") };
 
-	return code >= 0 && code <= ERROR_UNAUTHENTICATED ? texts[code] : texts[ERROR_UNKNOWN];
+	if (code >= 0 && code <= ERROR_UNAUTHENTICATED)
+		return texts[code];
+	p = code > 0 && code < 100 ? arena_try(a, 2) : NULL; /* an application's own */
+	if (p == NULL)
+		return texts[ERROR_UNKNOWN];
+	p[0] = (char)('0' + code / 10);
+	p[1] = (char)('0' + code % 10);
+	return (struct str){ p, 2 };
 }
 
 /* Writes the status to fields, which has room for three; returns how many. */
@@ -350,7 +359,7 @@ static size_t status_fields(struct grpc_call *c, const struct error *e, struct h
 	struct str details = error_is(e) && c->o->details ? c->o->details(c->arena, e) : STR_NONE;
 	size_t n = 0;
 
-	fields[n++] = (struct http_field){ STR("grpc-status"), code_text(e->code) };
+	fields[n++] = (struct http_field){ STR("grpc-status"), code_text(c->arena, e->code) };
 	if (e->message.n > 0)
 		fields[n++] = (struct http_field){ STR("grpc-message"), grpc_percent(c->arena, e->message) };
 	if (details.n > 0)
@@ -398,7 +407,7 @@ void grpc_send_refusal(struct grpc_call *c, int http, const struct error *e)
 	struct http_field *fields = arena_alloc(c->arena, 3 * sizeof(*fields));
 
 	fields[0] = content_type(c);
-	fields[1] = (struct http_field){ STR("grpc-status"), code_text(e->code) };
+	fields[1] = (struct http_field){ STR("grpc-status"), code_text(c->arena, e->code) };
 	fields[2] = (struct http_field){ STR("grpc-message"), grpc_percent(c->arena, e->message) };
 	send_alone(c, http, fields, 3);
 }

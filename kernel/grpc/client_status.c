@@ -76,7 +76,8 @@ static struct error status_in(struct arena *a, const struct http_field *fields, 
 				  STR_ARG(str_upto(code, 100)));
 	if (number == ERROR_OK)
 		return e;
-	e.code = number <= ERROR_UNAUTHENTICATED ? (int32_t)number : ERROR_UNKNOWN;
+	/* As grpc-go does, one that nobody knows is passed on; what could be taken for a status of HTTP is not. */
+	e.code = number < 100 ? (int32_t)number : ERROR_UNKNOWN;
 	e.message = unpercent(a, field(fields, n, STR("grpc-message")));
 	return e;
 }

@@ -98,11 +98,9 @@ static int on_head(http_parser *p)
 
 	if (p->status_code < 100)
 		return refuse(h, "malformed HTTP status code");
-	if (p->status_code < 200) {
+	if (p->status_code < 200 && p->status_code != 101) { /* which is the last that a server says in HTTP */
 		h->head.n = h->parts.n = 0;
 		h->in_value = 0;
-		if (p->status_code == 101)
-			return refuse(h, "unexpected upgrade");
 		return ++h->informational > INFORMATIONAL ? refuse(h, "too many 1xx informational responses") : 0;
 	}
 	if (take_block(h, &c->fields, &c->nfields) < 0)
@@ -110,7 +108,7 @@ static int on_head(http_parser *p)
 	c->status = p->status_code;
 	c->content_length = p->flags & F_CONTENTLENGTH ? (int64_t)p->content_length : -1;
 	h->k->got_head = 1;
-	return str_eq(h->k->q.method, STR("HEAD")) || p->status_code == 204 || p->status_code == 304;
+	return str_eq(h->k->q.method, STR("HEAD")) || p->status_code == 101 || p->status_code == 204 || p->status_code == 304;
 }
 
 static int on_body(http_parser *p, const char *at, size_t n)
@@ -130,7 +128,7 @@ static int on_complete(http_parser *p)
 	if (h->parts.n > 0 && take_block(h, &h->k->c.trailers, &h->k->c.ntrailers) < 0)
 		return -1;
 	h->complete = 1;
-	h->keep = http_should_keep_alive(p) != 0;
+	h->keep = p->status_code != 101 && http_should_keep_alive(p) != 0;
 	http_parser_pause(p, 1);
 	return 0;
 }

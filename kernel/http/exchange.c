@@ -67,10 +67,14 @@ int http_read_all(struct http_exchange *x, size_t limit, struct str *ret_body)
 	return 0;
 }
 
-static void set_status(struct call *k, int status)
+/* The status that is sent. */
+static int set_status(struct call *k, int status)
 {
+	if (status < 200 && k->x.major == 2) /* HTTP/2 has no other protocol to go over to (RFC 9113, 8.6) */
+		status = 502;
 	k->x.status = status;
 	k->bodyless = status == 204 || status == 304 || status < 200 || str_eq(k->x.method, STR("HEAD"));
+	return status;
 }
 
 int http_reply(struct http_exchange *x, int status, const struct http_field *fields, size_t nfields, struct str body)
@@ -80,7 +84,7 @@ int http_reply(struct http_exchange *x, int status, const struct http_field *fie
 	if (k->began || k->cut)
 		return -1;
 	k->began = k->ended = 1;
-	set_status(k, status);
+	status = set_status(k, status);
 	x->sent = k->bodyless ? 0 : body.n;
 	return x->backend->reply(x, status, fields, nfields, body);
 }
@@ -93,7 +97,7 @@ int http_begin(struct http_exchange *x, int status, const struct http_field *fie
 		return -1;
 	k->began = 1;
 	k->left = length;
-	set_status(k, status);
+	status = set_status(k, status);
 	return x->backend->begin(x, status, fields, nfields, length);
 }
 

@@ -89,12 +89,13 @@ static void add_status(struct output *o, int status)
 }
 
 /* Whether the connection goes on, which the head has to say. */
-static void decide_keep_alive(struct h1_call *m)
+static void decide_keep_alive(struct h1_call *m, int status)
 {
 	struct connection *c = m->k.connection;
 	struct h1 *h = c->as.h1;
 
-	if (server_draining(c->sl->server) || m->expects || h->body_failed ||
+	/* Below 200 is the last word in HTTP: what an application said that would go on in another protocol. */
+	if (server_draining(c->sl->server) || m->expects || h->body_failed || status < 200 ||
 	    (h->body.state == BODY_LENGTH && h->body.left > H1_SKIP))
 		m->k.x.keep_alive = 0;
 }
@@ -109,7 +110,7 @@ static void add_head(struct h1_call *m, int status, const struct http_field *fie
 	size_t n = 16;
 
 	m->chunked = length < 0 && !m->old && !m->k.bodyless;
-	decide_keep_alive(m);
+	decide_keep_alive(m, status);
 	if (length < 0 && m->old && !m->k.bodyless)
 		m->k.x.keep_alive = 0; /* the close ends the body */
 	add_status(o, status);

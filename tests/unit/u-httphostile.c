@@ -99,7 +99,6 @@ static const struct {
 	{ "HTTP/1.1 20 OK\r\n\r\n", ERROR_INTERNAL, "broken" },
 	{ "HTTP/1.1 200 OK\r\na b: c\r\nContent-Length: 0\r\n\r\n", ERROR_INTERNAL, "malformed" },
 	{ "HTTP/1.1 200 OK\r\na: \x01\r\nContent-Length: 0\r\n\r\n", ERROR_INTERNAL, "broken" },
-	{ "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", ERROR_INTERNAL, "upgrade" },
 	{ "HTTP/1.1 100 C\r\n\r\nHTTP/1.1 100 C\r\n\r\nHTTP/1.1 100 C\r\n\r\nHTTP/1.1 100 C\r\n\r\nHTTP/1.1 100 "
 	  "C\r\n\r\n"
 	  "HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
