@@ -143,11 +143,12 @@ def round_of(rig, connections, operation, kind):
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("connections", ["kept", "anew"])
 def test_the_nth_one_fails(rig, connections, operation, kind):
-    live = []
-    for _ in range(2 if kind == "memory" else 1):  # the first time fills what is kept for later
+    live, rounds = [], 8 if kind == "memory" else 1
+    # What is kept for later grows in the first rounds, a leak in each.
+    while len(live) < rounds and (len(live) < 2 or live[-1] - live[-2] >= 4):
         tripped = round_of(rig, connections, operation, kind)
         live.append(rig.control.live())
-    assert live[-1] - live[0] < 32 + tripped / 2, "what failed was not given back"
+    assert len(live) < 8, "what failed was not given back: %r" % live
     print("%d faults of %s in %s, connections %s" % (tripped, kind, operation, connections))
 
 
@@ -194,7 +195,7 @@ def run_once(backend, folder, kind, n, from_first_connection):
     return 1 if hit else 0
 
 
-OPEN = {("memory", True): (1, 7), ("memory", False): (1, 997), ("read", True): (1, 1), ("write", True): (1, 1), ("connect", False): (1, 1)}
+OPEN = {("memory", True): (1, 7), ("memory", False): (97, 997), ("read", True): (1, 1), ("write", True): (1, 1), ("connect", False): (1, 1)}
 
 
 @pytest.mark.parametrize("kind, from_first_connection", OPEN)
