@@ -74,17 +74,19 @@ static int fails(int kind, int error)
 }
 
 /*
- * Files and sockets only: an eventfd does not fail, and libuv says so with abort(). A socket that fails is good for nothing
- * any more, on neither side, as one whose peer has reset it.
+ * Files and sockets only: an eventfd does not fail, and libuv says so with abort(). A stream that fails is good for nothing any
+ * more, on neither side, as one whose peer has reset it.
  */
 static int fails_on(int fd, int kind, int error)
 {
 	struct stat st;
+	int type = 0;
+	socklen_t n = sizeof(type);
 
 	if (atomic_load(&control->kind) != kind || fstat(fd, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode)) ||
 	    !fails(kind, error))
 		return 0;
-	if (kind != CONNECT)
+	if (kind != CONNECT && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_STREAM)
 		shutdown(fd, SHUT_RDWR);
 	errno = error;
 	return 1;
