@@ -8,6 +8,7 @@
 #include <check.h> /* last: it has a macro fail, which is a name of the plugin line */
 
 #define USERS 12
+#define UNTIL_TOLD (-1)
 
 /* What the items of these tests are, and what happened to them. */
 static struct {
@@ -15,6 +16,7 @@ static struct {
 	atomic_int made, closed, interrupted, out, most_out;
 	atomic_int room;	   /* of the backend */
 	atomic_int dead;	   /* 1: what rests is found dead */
+	atomic_int let_go;	   /* 1: who holds until he is told gives it back */
 	davit_status make_status; /* not DAVIT_OK: what making one ends with */
 } world;
 
@@ -86,7 +88,7 @@ static davit_status free_pool(struct davit_call *call, void *arg)
 
 /* One that takes an item, holds it, gives it back. */
 struct user {
-	int64_t timeout_ms, hold_ms;
+	int64_t timeout_ms, hold_ms; /* UNTIL_TOLD */
 	int broken, twice;
 	davit_status status; /* of its take */
 	int why;
@@ -110,6 +112,8 @@ static davit_status use(struct davit_call *call, void *arg)
 	if (out > world.most_out)
 		world.most_out = out;
 	ck_assert_int_eq(((struct item *)item)->gone, 0);
+	while (u->hold_ms == UNTIL_TOLD && !world.let_go)
+		sleep_ms(NULL, 5);
 	sleep_ms(NULL, u->hold_ms);
 	world.out--;
 	davit_pool_give(world.pool, item, u->broken);
@@ -196,7 +200,7 @@ END_TEST
 
 START_TEST(one_that_waits_has_its_time)
 {
-	struct user holds = { .hold_ms = 400 }, hurries = { .timeout_ms = 50 };
+	struct user holds = { .hold_ms = UNTIL_TOLD }, hurries = { .timeout_ms = 50 };
 
 	set_up(_i, 1, 0, 0);
 	begin(&holds, _i);
@@ -205,6 +209,7 @@ START_TEST(one_that_waits_has_its_time)
 	end(&hurries);
 	ck_assert_int_eq(hurries.status, DAVIT_DEADLINE_EXCEEDED);
 	ck_assert_int_ge(hurries.waited_ms, 49);
+	world.let_go = 1;
 	end(&holds);
 	ck_assert_int_eq(once(_i, (struct user){ .timeout_ms = 1000 }), DAVIT_OK);
 	tear_down(_i);
@@ -213,7 +218,7 @@ END_TEST
 
 START_TEST(one_that_waits_ends_with_its_call)
 {
-	struct user holds = { .hold_ms = 500 }, leaves = { .hold_ms = 0 }, late = { .hold_ms = 0 };
+	struct user holds = { .hold_ms = UNTIL_TOLD }, leaves = { .hold_ms = 0 }, late = { .hold_ms = 0 };
 
 	set_up(_i, 1, 0, 0);
 	begin(&holds, _i);
@@ -226,6 +231,8 @@ START_TEST(one_that_waits_ends_with_its_call)
 	rig_begin(&late.errand, 0, rig_operate, &late.operation);
 	end(&leaves);
 	end(&late);
+	usleep(300000); /* on a worker they look ten times a second */
+	world.let_go = 1;
 	end(&holds);
 	ck_assert_int_eq(leaves.operation.status, DAVIT_CANCELLED);
 	ck_assert_int_eq(late.operation.status, DAVIT_DEADLINE_EXCEEDED);
@@ -329,7 +336,7 @@ END_TEST
 
 START_TEST(a_stop_sends_them_away)
 {
-	struct user holds = { .hold_ms = 400 }, waits = { .hold_ms = 0 };
+	struct user holds = { .hold_ms = UNTIL_TOLD }, waits = { .hold_ms = 0 };
 
 	set_up(_i, 1, 0, 0);
 	begin(&holds, _i);
@@ -343,6 +350,7 @@ START_TEST(a_stop_sends_them_away)
 	ck_assert_int_eq(davit_pool_stopped(world.pool), 1);
 	ck_assert_int_eq(world.interrupted, 1);
 	ck_assert_int_eq(world.closed, 0);
+	world.let_go = 1;
 	end(&holds);
 	ck_assert_int_eq(holds.status, DAVIT_OK);
 	ck_assert_int_eq(world.closed, 1);
