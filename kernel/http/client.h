@@ -72,7 +72,7 @@ struct http_request {
 	size_t nfields;
 	struct str body;     /* whole, if not streamed */
 	int streamed;	     /* the body follows by http_call_write() and http_call_end() */
-	int64_t length;	     /* of a streamed body; -1: not known */
+	int64_t length;	     /* of a streamed body; -1: not known, and HTTP/2 is not told a whole one's either, as in gRPC */
 	int64_t deadline_ns; /* steady clock, for all of the call; 0: none */
 	int connect_timeout_ms; /* HTTP/1: in place of the client's; 0: that */
 	/* Asked each time a fiber in the call has been woken; 1: nobody wants it any more, it ends CANCELLED. May be NULL. */

@@ -295,7 +295,7 @@ int client_stream_start(struct client_h2 *h, struct client_call *k)
 {
 	const struct http_request *q = &k->q;
 	const nghttp2_data_provider body = { .read_callback = give_body };
-	int64_t length = q->streamed ? q->length : (int64_t)q->body.n;
+	int64_t length = q->streamed || q->length < 0 ? q->length : (int64_t)q->body.n;
 	nghttp2_nv *nv = arena_try(k->c.arena, (q->nfields + 5) * sizeof(*nv) + 24);
 	char *text = (char *)(nv + q->nfields + 5);
 	size_t n = 4;
