@@ -19,7 +19,7 @@ static _Thread_local struct rest mine;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 
-/* Those that ended on a thread that is no loop's, as a call does that nobody waited for any more. */
+/* Those that ended on a thread that is no loop's, as a call does that nobody waited for any more, and what loops leave behind. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct rest others;
 static atomic_size_t nothers;
@@ -44,12 +44,21 @@ static struct cell *take(struct rest *r)
 	return c;
 }
 
+static void rest_elsewhere(struct cell *c)
+{
+	pthread_mutex_lock(&lock);
+	put(&others, c);
+	nothers = others.n;
+	pthread_mutex_unlock(&lock);
+}
+
+/* Not given back: somebody may still speak of one. Another loop uses them again. */
 static void thread_ends(void *rest)
 {
 	struct rest *r = rest;
 
 	while (r->n > 0)
-		mem_free(take(r));
+		rest_elsewhere(take(r));
 }
 
 static void make_key(void)
@@ -70,17 +79,14 @@ static void take_over_others(void)
 void cell_rest(void *cell)
 {
 	if (loop_self() != NULL) {
-		if (mine.n == 0) { /* so that what rests goes with the thread */
+		if (mine.n == 0) { /* so that what rests outlives the thread */
 			pthread_once(&once, make_key);
 			pthread_setspecific(key, &mine);
 		}
 		put(&mine, cell);
 		return;
 	}
-	pthread_mutex_lock(&lock);
-	put(&others, cell);
-	nothers = others.n;
-	pthread_mutex_unlock(&lock);
+	rest_elsewhere(cell);
 }
 
 static struct cell *cell_new(size_t n)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The memory of calls, and what a plugin holds of one: a handle, an address in the cell that stands for this call alone. A
- * cell is never given back to the system while its loop lives; it rests and is used again in turn, each time with its next
+ * cell is never given back to the system; it rests and is used again in turn, each time with its next
  * handle. So a plugin that says something about a call that has ended is told from one that speaks in time, even when the
  * memory is another call's by then: for CELL_REST * CELL_HANDLES calls of the loop at least.
  */

@@ -17,7 +17,7 @@ FROZEN = {"davit_str": 16, "davit_bytes": 16, "davit_pair": 32, "davit_note": 16
 # Structs that are not (size, kind, …): they cross inside others, or have a rule of their own.
 BARE = {"davit_str", "davit_bytes", "davit_pair", "davit_call", "davit_instance", "davit_plugin", "davit_note", "davit_address"}
 # Helpers of libdavit-sdk.a: linked in, no part of the line.
-HELPERS = {"base64.h", "duration.h", "hmac.h", "json.h", "like.h", "list.h", "siphash.h", "size.h", "truth.h", "uuid.h"}
+HELPERS = {"base64.h", "duration.h", "hmac.h", "json.h", "like.h", "list.h", "pool.h", "siphash.h", "size.h", "truth.h", "uuid.h"}
 
 
 def strip(text):
