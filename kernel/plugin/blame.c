@@ -48,9 +48,23 @@ void blame_add(const struct manifest *m, const void *inside)
 	nsuspects = n + 1;
 }
 
+/* What is to be said, at once: other threads go on writing their lines. */
+static char said[2048];
+static size_t nsaid;
+
 static void say(const char *text)
 {
-	ssize_t n = write(STDERR_FILENO, text, strlen(text));
+	size_t n = strlen(text), room = sizeof(said) - nsaid;
+
+	if (n > room)
+		n = room;
+	memcpy(said + nsaid, text, n);
+	nsaid += n;
+}
+
+static void write_down(void)
+{
+	ssize_t n = write(STDERR_FILENO, said, nsaid);
 
 	(void)n;
 }
@@ -109,6 +123,7 @@ __attribute__((unused)) static void on_crash(int sig) /* a sanitizer's own handl
 	say(" ended the process by ");
 	say(signal_text(sig));
 	say(found ? ": take it out of the plugin folder, or another version of it, and tell its vendor\n" : "\n");
+	write_down();
 	raise(sig); /* delivered when this returns: the core is of the place where it happened */
 }
 

@@ -18,6 +18,7 @@ from sidecar import Sidecar, configuration, free_port
 
 pytestmark = [pytest.mark.plain, pytest.mark.ours]
 WARM = 100  # until all is there that is kept for later
+ROUNDS = 6  # of which a leak is in each
 WHOLE = b"".join(b"%d," % i for i in range(2000))  # of more than one buffer, and no two parts are alike
 
 
@@ -179,7 +180,7 @@ def mesh(request, tmp_path_factory):
 @pytest.mark.parametrize("place", ["near", "far", "own"])
 def test_the_nth_one_fails(mesh, place, kind):
     live = []
-    for _ in range(3 if kind == "memory" else 1):
+    for _ in range(ROUNDS if kind == "memory" else 1):
         tripped, told = mesh.run(place, kind)
         live.append(mesh.controls["near" if place == "near" else "far"].live())
     # What is kept for later grows now and then, a leak each time.
