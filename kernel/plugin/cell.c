@@ -67,11 +67,20 @@ static void make_key(void)
 		abort();
 }
 
+static void put_mine(struct cell *c)
+{
+	if (mine.n == 0) { /* so that what rests outlives the thread */
+		pthread_once(&once, make_key);
+		pthread_setspecific(key, &mine);
+	}
+	put(&mine, c);
+}
+
 static void take_over_others(void)
 {
 	pthread_mutex_lock(&lock);
 	while (others.n > 0)
-		put(&mine, take(&others));
+		put_mine(take(&others));
 	nothers = 0;
 	pthread_mutex_unlock(&lock);
 }
@@ -79,11 +88,7 @@ static void take_over_others(void)
 void cell_rest(void *cell)
 {
 	if (loop_self() != NULL) {
-		if (mine.n == 0) { /* so that what rests outlives the thread */
-			pthread_once(&once, make_key);
-			pthread_setspecific(key, &mine);
-		}
-		put(&mine, cell);
+		put_mine(cell);
 		return;
 	}
 	rest_elsewhere(cell);
