@@ -82,7 +82,7 @@ davit_status pg_fault_result(struct pg_fault *f, const PGresult *r)
 	return f->status;
 }
 
-/* ": XXXXX: " of a message with codes in it; NULL: there is none. */
+/* The SQLSTATE between two colons of a message that has codes in it; NULL: there is none. */
 static const char *find_code(const char *s)
 {
 	int i, digits;

@@ -41,20 +41,10 @@ static int was_missing(struct consumer *c, const char *topic)
 	return missing;
 }
 
-static int is_closing(struct consumer *c)
-{
-	int closing;
-
-	pthread_mutex_lock(&c->lock);
-	closing = c->closing;
-	pthread_mutex_unlock(&c->lock);
-	return closing;
-}
-
 /* A pause before it is asked again. -1: enough of it. */
 static int ask_again(struct consumer *c, int64_t until_ns)
 {
-	if (now_ns() + AGAIN_MS * MS >= until_ns || is_closing(c))
+	if (now_ns() + AGAIN_MS * MS >= until_ns || consumer_is_closing(c))
 		return -1;
 	poll(NULL, 0, AGAIN_MS);
 	return 0;

@@ -217,7 +217,7 @@ static int64_t turn(struct consumer *c)
 	return deadline;
 }
 
-static int is_closing(struct consumer *c)
+int consumer_is_closing(struct consumer *c)
 {
 	int closing;
 
@@ -231,7 +231,7 @@ static void *run(void *consumer)
 {
 	struct consumer *c = consumer;
 
-	while (!is_closing(c))
+	while (!consumer_is_closing(c))
 		wait_for_kick(c, turn(c));
 	return NULL;
 }

@@ -35,4 +35,7 @@ void topics_subscribe(struct consumer *c); /* to those that are */
 
 /* subscription; under the lock. */
 void subscription_drop(struct subscription *s);
+
+/* consumer.c */
+int consumer_is_closing(struct consumer *c); /* the lock is not held */
 #endif
