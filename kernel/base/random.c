@@ -2,6 +2,7 @@
 #include "base/random.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "base/banned.h"
@@ -22,6 +23,21 @@ void random_bytes(void *p, size_t n)
 	}
 }
 
+void random_id(void *p, size_t n)
+{
+	static _Thread_local struct {
+		unsigned char bytes[512];
+		size_t left;
+	} stock;
+
+	if (stock.left < n) {
+		random_bytes(stock.bytes, sizeof(stock.bytes));
+		stock.left = sizeof(stock.bytes);
+	}
+	memcpy(p, stock.bytes + sizeof(stock.bytes) - stock.left, n);
+	stock.left -= n;
+}
+
 void random_uuid(char ret_text[UUID_TEXT])
 {
 	static const char digits[] = "0123456789abcdef";
@@ -29,7 +45,7 @@ void random_uuid(char ret_text[UUID_TEXT])
 	char *p = ret_text;
 	int i;
 
-	random_bytes(b, sizeof(b));
+	random_id(b, sizeof(b));
 	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
 	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
 	for (i = 0; i < 16; i++) {

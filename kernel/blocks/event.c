@@ -56,21 +56,23 @@ static void take_metadata(struct arena *a, const struct davit_message *m, struct
 
 /* ---- Members ---- */
 
+#define MEMBER(name) { STR(#name), offsetof(struct topic_members, name) }
+
 static const struct {
-	const char *name;
+	struct str name;
 	size_t at;
 } members[] = {
-	{ "id", offsetof(struct topic_members, id) },
-	{ "source", offsetof(struct topic_members, source) },
-	{ "type", offsetof(struct topic_members, type) },
-	{ "specversion", offsetof(struct topic_members, specversion) },
-	{ "datacontenttype", offsetof(struct topic_members, datacontenttype) },
-	{ "data", offsetof(struct topic_members, data) },
-	{ "data_base64", offsetof(struct topic_members, data_base64) },
-	{ "traceid", offsetof(struct topic_members, traceid) },
-	{ "traceparent", offsetof(struct topic_members, traceparent) },
-	{ "tracestate", offsetof(struct topic_members, tracestate) },
-	{ "expiration", offsetof(struct topic_members, expiration) },
+	MEMBER(id),
+	MEMBER(source),
+	MEMBER(type),
+	MEMBER(specversion),
+	MEMBER(datacontenttype),
+	MEMBER(data),
+	MEMBER(data_base64),
+	MEMBER(traceid),
+	MEMBER(traceparent),
+	MEMBER(tracestate),
+	MEMBER(expiration),
 };
 
 static void take_member(struct topic_members *is, struct str key, struct str value)
@@ -78,7 +80,7 @@ static void take_member(struct topic_members *is, struct str key, struct str val
 	size_t i;
 
 	for (i = 0; i < sizeof(members) / sizeof(members[0]); i++)
-		if (str_is(key, members[i].name))
+		if (str_eq(key, members[i].name))
 			*(struct str *)((char *)is + members[i].at) = value.p[0] == 'n' ? STR_NONE : value;
 }
 

@@ -39,22 +39,12 @@ struct tracer tracer_of(struct str sampling_rate, int exporter)
 	return t;
 }
 
-/* Ids need not be secret, but must not repeat between threads and processes: the system's bytes, fetched in bulk. */
 static void new_id(uint8_t *to, size_t n)
 {
-	static _Thread_local struct {
-		uint8_t bytes[512];
-		size_t left;
-	} stock;
 	uint8_t any = 0;
 
 	while (!any) { /* all zero means there is none */
-		if (stock.left < n) {
-			random_bytes(stock.bytes, sizeof(stock.bytes));
-			stock.left = sizeof(stock.bytes);
-		}
-		memcpy(to, stock.bytes + sizeof(stock.bytes) - stock.left, n);
-		stock.left -= n;
+		random_id(to, n);
 		for (size_t i = 0; i < n; i++)
 			any |= to[i];
 	}
