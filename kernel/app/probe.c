@@ -104,10 +104,12 @@ static int ask_config(struct app *p, struct arena *a, struct str *ret_body)
 	struct http_request q = { .method = STR("GET"), .target = STR("/dapr/config"), .fields = fields, .nfields = 2 };
 	struct http_client *client = app_http(p);
 	struct error e = app_enter(p, 0);
+	int64_t began = clock_ns();
 
 	if (error_is(&e))
 		return -1;
 	q.nfields += (size_t)app_token_field(p, &fields[2]);
+	metrics_http_client_started(p->o.metrics, q.method, q.target, 0);
 	p->config_call = client != NULL ? http_call_new(client, a) : NULL;
 	e = p->config_call != NULL ? http_call_start(p->config_call, &q) : no_memory;
 	if (!error_is(&e))
@@ -115,6 +117,8 @@ static int ask_config(struct app *p, struct arena *a, struct str *ret_body)
 	*ret_body = STR("{}");
 	if (!error_is(&e) && p->config_call->status == 200)
 		e = http_call_read_all(p->config_call, p->o.body_limit, ret_body);
+	metrics_http_client_done(p->o.metrics, q.method, q.target, error_is(&e) ? 500 : p->config_call->status,
+				 (int64_t)ret_body->n, clock_ns() - began);
 	http_call_close(p->config_call);
 	p->config_call = NULL;
 	app_leave(p);

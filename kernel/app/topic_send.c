@@ -95,13 +95,14 @@ static struct error exchange(struct app *p, const struct http_request *q, struct
 			     struct topic_cancel *cancel, struct http_answer *ret)
 {
 	struct metrics *m = app_options(p)->metrics;
+	struct str method = str_from(q->target, q->target.p[0] == '/'); /* as Dapr counts it */
 	struct http_call *call = NULL;
 	int64_t began;
 	struct error e = app_begin(p, q, a, &call);
 
 	if (error_is(&e))
 		return e;
-	metrics_http_client_started(m, q->method, q->target, (int64_t)q->body.n);
+	metrics_http_client_started(m, q->method, method, (int64_t)q->body.n);
 	began = clock_ns();
 	cancel->http = call;
 	if (cancel->cancelled)
@@ -116,7 +117,7 @@ static struct error exchange(struct app *p, const struct http_request *q, struct
 		}
 	}
 	cancel->http = NULL;
-	metrics_http_client_done(m, q->method, q->target, error_is(&e) ? 500 : ret->status, (int64_t)call->received,
+	metrics_http_client_done(m, q->method, method, error_is(&e) ? 500 : ret->status, (int64_t)call->received,
 				 clock_ns() - began);
 	app_end(p, call);
 	return e;

@@ -294,6 +294,7 @@ static struct error open_component(struct one *one, struct opened *o)
 	e = add_block(b, o, props, n);
 	if (!error_is(&e)) {
 		metrics_component_init(b->o.metrics, c->type);
+		metrics_component_loaded(b->o.metrics);
 		metrics_component_info(b->o.metrics, c->name, c->type, t->about->version, t->manifest->version,
 				       str_of(tier_name(t->tier)), 1);
 		log_info("Component loaded: " STR_FMT, STR_ARG(c->log_name));

@@ -177,7 +177,6 @@ int runtime_serve(struct runtime *r, struct arena *a, struct str *ret_message)
 		return -1;
 	}
 	warn_of_scopes(r);
-	metrics_component_loaded(r->metrics);
 	atomic_store_explicit(&r->api.blocks, r->blocks, memory_order_release);
 	if (runtime_make_subscribers(r, a, ret_message) < 0)
 		return -1;

@@ -315,22 +315,31 @@ static struct str match(const struct path_patterns *all, struct str path, char *
 	return all->raw_root ? path : STR("");
 }
 
-struct str path_label(const struct path_patterns *patterns, int increased, struct str path,
-		      char scratch[PATH_LABEL_MAX])
+struct str path_fixed(struct str path)
 {
 	static const struct str fixed[] = { { "/dapr/config", sizeof("/dapr/config") - 1 },
 					    { "/dapr/metrics", sizeof("/dapr/metrics") - 1 },
 					    { "/dapr/subscribe", sizeof("/dapr/subscribe") - 1 },
 					    { "/healthz", sizeof("/healthz") - 1 } };
+
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++)
+		if (str_eq(path, fixed[i]))
+			return fixed[i];
+	return STR_NONE;
+}
+
+struct str path_label(const struct path_patterns *patterns, int increased, struct str path,
+		      char scratch[PATH_LABEL_MAX])
+{
 	char whole[PATH_LABEL_MAX], work[PATH_LABEL_MAX + 1];
 	struct str reduced, found;
 
 	if (path.n == 0 || (!patterns && !increased))
 		return STR("");
 	path = normalize(path, whole);
-	for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++)
-		if (str_eq(path, fixed[i]))
-			return fixed[i];
+	found = path_fixed(path);
+	if (found.n)
+		return found;
 	reduced = path_reduce(path, scratch);
 	if (!patterns)
 		return reduced;

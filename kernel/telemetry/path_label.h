@@ -18,6 +18,9 @@ struct path_patterns;
 struct path_patterns *path_patterns_new(struct arena *a, const struct str *patterns, size_t n, int increased,
 					struct str *ret_message);
 
+/* The path, static, if it is one of Dapr's own that are never reduced (its StaticPaths); else none. */
+struct str path_fixed(struct str path);
+
 /*
  * The label for a path (unescaped, without query). patterns may be NULL. increased: metric.http.increasedCardinality, a
  * path that no pattern names gets its reduced form instead of "". The answer is in scratch, in patterns, or static.

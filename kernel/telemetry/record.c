@@ -85,12 +85,15 @@ void metrics_http_done(struct metrics *m, struct str method, struct str path, in
 	observe(m, METRIC_HTTP_SERVER_RESPONSE_BYTES, NULL, (double)response_bytes);
 }
 
-/* A pattern's text is reduced once more, as Dapr does for its client. */
+/* As in Dapr's client Dapr's own paths keep their names at low cardinality too, and a pattern's text is reduced once more. */
 static struct str client_path(const struct metrics *m, struct str path, char scratch[PATH_LABEL_MAX],
 			      char out[PATH_LABEL_MAX])
 {
-	struct str label = path_label(m->patterns, m->increased_cardinality, path, scratch);
+	struct str label = path_fixed(path);
 
+	if (label.n)
+		return label;
+	label = path_label(m->patterns, m->increased_cardinality, path, scratch);
 	return m->patterns || m->increased_cardinality ? path_reduce(label, out) : label;
 }
 

@@ -189,6 +189,12 @@ START_TEST(http_labels)
 	metrics_http_done(m, STR("GET"), STR("/v1.0/state/s/k1"), 200, 0, 10, 1);
 	ck_has("dapr_http_server_request_count{app_id=\"x\",method=\"\",path=\"\",status=\"200\"} 1");
 	ck_lacks("dapr_http_server_response_count");
+	metrics_http_done(m, STR("GET"), STR("/healthz"), 404, 0, 10, 1);
+	ck_has("dapr_http_server_request_count{app_id=\"x\",method=\"\",path=\"\",status=\"404\"} 1");
+	metrics_http_client_done(m, STR("GET"), STR("/dapr/config"), 200, 5, 1);
+	metrics_http_client_done(m, STR("GET"), STR("hi/1"), 200, 5, 1);
+	ck_has("dapr_http_client_completed_count{app_id=\"x\",method=\"\",path=\"/dapr/config\",status=\"200\"} 1");
+	ck_has("dapr_http_client_completed_count{app_id=\"x\",method=\"\",path=\"\",status=\"200\"} 1");
 }
 END_TEST
 
