@@ -2,6 +2,7 @@
 #include "api/cors.h"
 
 #include "base/banned.h"
+#include "base/buf.h"
 
 #define ORIGINS 64
 
@@ -50,15 +51,16 @@ static int allowed(const struct api_cors *c, struct str origin)
 	return 0;
 }
 
-static int method_allowed(struct str method)
+/* The method's name as it is answered; p == NULL: it is none of those that may be asked for. */
+static struct str known_method(struct str method)
 {
 	static const char *const methods[] = { "HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS" };
 	size_t i;
 
 	for (i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-		if (str_is(method, methods[i]))
-			return 1;
-	return 0;
+		if (str_ieq(method, str_of(methods[i])))
+			return str_of(methods[i]);
+	return STR_NONE;
 }
 
 static void allow_origin(const struct api_cors *c, struct request *r, struct str origin)
@@ -66,16 +68,52 @@ static void allow_origin(const struct api_cors *c, struct request *r, struct str
 	request_field(r, "access-control-allow-origin", c->all ? STR("*") : origin);
 }
 
+static int is_name(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+}
+
+/* The names of a list as Go writes fields, "X-A, Content-Type": as Dapr sends them back. */
+static struct str canonical(struct arena *a, struct str list)
+{
+	struct buf b = buf_in(a);
+	int upper = 1, inside = 0;
+	size_t i;
+
+	for (i = 0; i < list.n; i++) {
+		char c = list.p[i];
+
+		if (c == ' ' || c == ',') {
+			upper = 1;
+			inside = 0;
+			continue;
+		}
+		if (!is_name(c))
+			continue;
+		if (!inside && b.n > 0)
+			buf_lit(&b, ", ");
+		inside = 1;
+		if (upper && c >= 'a' && c <= 'z')
+			c = (char)(c - 'a' + 'A');
+		else if (!upper && c >= 'A' && c <= 'Z')
+			c = (char)(c - 'A' + 'a');
+		buf_addc(&b, c);
+		upper = c == '-';
+	}
+	return buf_str(&b);
+}
+
 static void preflight(const struct api_cors *c, struct request *r, struct str origin, struct str method)
 {
-	struct str headers = http_field(r->x, STR("access-control-request-headers"));
+	struct str name = known_method(method);
+	struct str headers = canonical(r->arena, http_field(r->x, STR("access-control-request-headers")));
 
 	request_field(r, "vary", STR("Origin"));
 	request_field(r, "vary", STR("Access-Control-Request-Method"));
 	request_field(r, "vary", STR("Access-Control-Request-Headers"));
-	if (origin.n > 0 && allowed(c, origin) && method_allowed(method)) {
+	if (origin.n > 0 && allowed(c, origin) && name.p != NULL) {
 		allow_origin(c, r, origin);
-		request_field(r, "access-control-allow-methods", method);
+		request_field(r, "access-control-allow-methods", name);
 		if (headers.n > 0)
 			request_field(r, "access-control-allow-headers", headers);
 	}
@@ -92,7 +130,7 @@ int cors_apply(const struct api_cors *c, struct request *r)
 		return 1;
 	}
 	request_field(r, "vary", STR("Origin"));
-	if (origin.n > 0 && allowed(c, origin) && method_allowed(r->x->method))
+	if (origin.n > 0 && allowed(c, origin) && known_method(r->x->method).p != NULL)
 		allow_origin(c, r, origin);
 	return 0;
 }

@@ -108,20 +108,39 @@ static void read_options(struct decode *d, struct state_item *item)
 	}
 }
 
-/* The value's bytes as they came, without the white space between its pieces. */
-static struct str read_value(struct decode *d)
+/* The value in the form that Dapr stores: what gRPC, another sidecar or the store's own tools then read is the same text. */
+static struct str normal(struct arena *a, struct str raw)
 {
-	struct str raw = jstream_raw(&d->j);
-	struct buf b = buf_in(d->a);
+	struct buf b = buf_in(a);
 	size_t i;
 
 	for (i = 0; i < raw.n; i++)
-		if (raw.p[i] == ' ' || raw.p[i] == '\n' || raw.p[i] == '\t' || raw.p[i] == '\r')
+		if (raw.p[i] <= ' ' || raw.p[i] == '\\' || (unsigned char)raw.p[i] >= 0x80)
 			break;
 	if (i == raw.n)
 		return raw;
-	jstream_compact(&b, raw);
+	jstream_normal(&b, a, raw);
 	return buf_str(&b);
+}
+
+static struct str read_value(struct decode *d)
+{
+	struct str raw = jstream_raw(&d->j);
+
+	return raw.p != NULL ? normal(d->a, raw) : raw;
+}
+
+int decode_value(struct arena *a, struct str text, struct str *ret_value, struct str *ret_message)
+{
+	struct decode d = decode_of(a, text);
+	struct str raw = jstream_raw(&d.j);
+
+	if (!decode_end(&d)) {
+		*ret_message = d.message;
+		return -1;
+	}
+	*ret_value = normal(a, raw);
+	return 0;
 }
 
 static void read_item(struct decode *d, struct state_item *item)
@@ -231,6 +250,17 @@ void decode_bulk(struct decode *d, struct decode_bulk *ret)
 	}
 }
 
+/* A request of another shape is a fault only where its operation is one of those known, as in Dapr. */
+static void read_request(struct decode *d, struct decode_step *step)
+{
+	struct str before = d->message;
+
+	d->message = STR_NONE;
+	read_item(d, &step->item);
+	step->message = d->message;
+	d->message = before;
+}
+
 static void read_step(struct decode *d, struct decode_step *step)
 {
 	struct str key;
@@ -248,7 +278,7 @@ static void read_step(struct decode *d, struct decode_step *step)
 		if (str_ieq(key, STR("operation")))
 			read_text(d, "stateTransactionRequestBodyOperation.operations.operation", &step->operation);
 		else if (str_ieq(key, STR("request")))
-			read_item(d, &step->item);
+			read_request(d, step);
 		else
 			jstream_skip(&d->j);
 	}

@@ -18,6 +18,9 @@ struct decode decode_of(struct arena *a, struct str body);
 /* 1: all was well and read to its end; else d->message says what was wrong, and where. */
 int decode_end(struct decode *d);
 
+/* One value, as it is stored; -1: *ret_message says why it is none. */
+int decode_value(struct arena *a, struct str text, struct str *ret_value, struct str *ret_message);
+
 /* [{key, value, etag, metadata, options}]; null is an empty list. */
 void decode_items(struct decode *d, struct state_item **ret_items, size_t *ret_n);
 struct decode_bulk {
@@ -31,6 +34,7 @@ void decode_bulk(struct decode *d, struct decode_bulk *ret);
 struct decode_step {
 	struct str operation;
 	struct state_item item;
+	struct str message; /* what is wrong with the item; p == NULL: nothing */
 };
 struct decode_transaction {
 	struct decode_step *steps;

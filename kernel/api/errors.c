@@ -51,8 +51,8 @@ static void put_info(struct buf *b, const struct error_detail *d)
 	buf_lit(b, "{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\"");
 	put_field(b, "domain", domain_of(d), 0);
 	buf_lit(b, ",\"metadata\":");
-	if (d->npairs == 0)
-		buf_lit(b, "null");
+	if (d->npairs == 0) /* Go's nil map beside one that only has nothing in it */
+		buf_adds(b, d->pairs ? STR("{}") : STR("null"));
 	for (i = 0; i < d->npairs; i++) {
 		buf_addc(b, i ? ',' : '{');
 		jstream_put_html(b, d->pairs[i].key);
@@ -87,8 +87,9 @@ static void put_detail(struct buf *b, const struct error_detail *d)
 		break;
 	case DETAIL_BAD_REQUEST:
 		buf_lit(b, "{\"@type\":\"type.googleapis.com/google.rpc.BadRequest\",\"field_violations\":[{");
-		put_field(b, "field", d->name, 1);
-		put_field(b, "description", d->about, 0);
+		if (d->name.n > 0)
+			put_field(b, "field", d->name, 1);
+		put_field(b, "description", d->about, d->name.n == 0);
 		buf_lit(b, "}]}");
 		break;
 	case DETAIL_PACKED: /* of an application, which only gRPC is told */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * grpc.health.v1 (https://github.com/grpc/grpc/blob/master/doc/health-checking.md) for the sidecar itself. A call with
- * dapr-app-id asks for the application's health, which needs proxying.
+ * dapr-app-id asks for the application's health and does not come here.
  */
 #include <grpc/health/v1/health.pb-c.h>
 
@@ -17,9 +17,6 @@ static struct error check_call(struct grpc_call *c, const Grpc__Health__V1__Heal
 	const struct grpc_service *const *s;
 	struct str name = skin_text(in->service);
 
-	if (grpc_metadata(c, STR("dapr-app-id")).p != NULL)
-		return error_new(c->arena, ERROR_UNIMPLEMENTED, NULL,
-				 "proxying to an application is not part of this version of Davit yet");
 	for (s = c->o->services; *s != NULL && name.n > 0; s++)
 		if (str_is(name, (*s)->name))
 			return ERROR_NONE;

@@ -132,8 +132,13 @@ static struct request *begin(struct api *a, struct http_exchange *x)
 
 void api_handle_http(void *api, struct http_exchange *x)
 {
-	struct request *r = begin(api, x);
+	struct request *r;
 
+	if (str_is(x->method, "OPTIONS") && str_is(x->target, "*")) { /* the server itself is asked, not an API */
+		http_reply(x, 200, NULL, 0, STR(""));
+		return;
+	}
+	r = begin(api, x);
 	span_begin_http(r);
 	if (span_check_baggage_http(r) && (r->api->cors == NULL || !cors_apply(r->api->cors, r))) {
 		if (!has_token(r))

@@ -2,11 +2,13 @@
 /* The state API over gRPC (dapr/proto/runtime/v1/dapr.proto). */
 #include <google/protobuf/empty.pb-c.h>
 
+#include "api/decode.h"
 #include "api/grpc.h"
 #include "api/span.h"
 #include "base/banned.h"
 #include "blocks/state.h"
 #include "blocks/state_error.h"
+#include "blocks/state_key.h"
 
 static struct error find(struct grpc_call *c, const char *name, struct state_store **ret_store)
 {
@@ -165,6 +167,16 @@ static struct error bulk_get(struct grpc_call *c, const void *request, const Pro
 	return ERROR_NONE;
 }
 
+/* Text that is said to be JSON is refused when it is none, in the words and with the code of Dapr's reader of JSON. */
+static struct error read_json(struct arena *a, struct state_item *item)
+{
+	struct str why;
+
+	if (!item->json || decode_value(a, item->value, &item->value, &why) == 0)
+		return ERROR_NONE;
+	return error_new(a, ERROR_UNKNOWN, NULL, STR_FMT, STR_ARG(why));
+}
+
 static struct error save(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply)
 {
 	const Dapr__Proto__Runtime__V1__SaveStateRequest *in = request;
@@ -179,6 +191,9 @@ static struct error save(struct grpc_call *c, const void *request, const Protobu
 		return e;
 	for (i = 0; i < in->n_states; i++) {
 		read_item(c->arena, in->states[i], &items[i]);
+		e = read_json(c->arena, &items[i]);
+		if (error_is(&e))
+			return e;
 		if (items[i].key.n == 0) {
 			e = error_new(c->arena, ERROR_INVALID_ARGUMENT, "ERR_STATE_SAVE", "state key cannot be empty");
 			e.category = "state";
@@ -227,6 +242,15 @@ static struct error delete_bulk(struct grpc_call *c, const void *request, const 
 	return told(state_bulk_delete(s->blocks, &s->scope, store, items, in->n_states));
 }
 
+/* The key is looked at first, as in Dapr. */
+static struct error unknown_operation(struct arena *a, const struct state_store *store, struct str key, struct str operation)
+{
+	struct str full;
+	struct error e = state_key_full(a, store, key, &full);
+
+	return error_is(&e) ? e : state_error_operation(a, operation);
+}
+
 static struct error transact(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply)
 {
 	const Dapr__Proto__Runtime__V1__ExecuteStateTransactionRequest *in = request;
@@ -245,8 +269,10 @@ static struct error transact(struct grpc_call *c, const void *request, const Pro
 		steps[i].operation = str_is(operation, "delete") ? STATE_DELETE : STATE_UPSERT;
 		if (in->operations[i]->request != NULL)
 			read_item(c->arena, in->operations[i]->request, &steps[i].item);
+		if (steps[i].item.json && jstream_check(steps[i].item.value) < 0)
+			steps[i].item.json = 0; /* Dapr does not read it here, and keeps the bytes */
 		if (!str_is(operation, "upsert") && !str_is(operation, "delete"))
-			e = state_error_operation(c->arena, operation);
+			e = unknown_operation(c->arena, store, steps[i].item.key, operation);
 	}
 	if (error_is(&e))
 		return e;

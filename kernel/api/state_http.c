@@ -234,13 +234,20 @@ void state_http_transact(struct request *r)
 			fail(r, &e);
 			return;
 		}
+		if (from->message.p != NULL) {
+			request_malformed(r, "failed deserializing HTTP body: " STR_FMT, STR_ARG(from->message));
+			return;
+		}
 		steps[i].operation = str_is(from->operation, "upsert") ? STATE_UPSERT : STATE_DELETE;
 		steps[i].item = from->item;
 		steps[i].item.metadata = request_merge(r, from->item.metadata, from->item.nmetadata, query, nquery,
 						       &steps[i].item.nmetadata);
 	}
 	in.metadata = request_merge(r, in.metadata, in.nmetadata, query, nquery, &n);
-	answer(r, state_transact(r->blocks, &r->scope, store, steps, in.n, in.metadata, n));
+	e = state_transact(r->blocks, &r->scope, store, steps, in.n, in.metadata, n);
+	if (e.details != NULL && e.details->kind == DETAIL_BAD_REQUEST)
+		e.details->name = STR(""); /* of a transaction Dapr does not say whose key it was */
+	answer(r, e);
 }
 
 void state_http_query(struct request *r)
@@ -257,7 +264,8 @@ void state_http_query(struct request *r)
 		return;
 	e = state_find(r->blocks, r->arena, r->params[0], &store);
 	if (error_is(&e)) {
-		e.details->npairs = 0; /* here Dapr does without the application's id */
+		e.details->pairs = NULL; /* here Dapr does without the application's id */
+		e.details->npairs = 0;
 		request_fail(r, &e);
 		return;
 	}

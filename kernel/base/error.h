@@ -29,7 +29,7 @@ struct error_detail {
 	struct str type, name, owner, about;  /* RESOURCE_INFO: type, name, owner, description; HELP: name = url, about;
 						 BAD_REQUEST: name = field, about;
 						 PACKED: type = its URL, about = the message's bytes */
-	size_t npairs;			      /* ERROR_INFO metadata */
+	size_t npairs;			      /* ERROR_INFO metadata; none: JSON has {}, without `pairs` null */
 	const struct error_pair *pairs;
 	int pairs_http_only;		      /* gRPC does not show them, as Dapr's does not */
 };

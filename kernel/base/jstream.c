@@ -355,6 +355,28 @@ static struct str unescape(struct arena *a, const char *p, const char *end)
 	return (struct str){ out, n };
 }
 
+/* Each byte that is no UTF-8 becomes U+FFFD, as Go reads JSON. */
+static struct str valid(struct arena *a, struct str text)
+{
+	struct buf b = buf_in(a);
+	size_t i, step;
+
+	if (str_utf8(text))
+		return text;
+	for (i = 0; i < text.n; i += step) {
+		step = 1;
+		while (step < 4 && i + step < text.n && ((unsigned char)text.p[i + step] & 0xc0) == 0x80)
+			step++;
+		if (str_utf8((struct str){ text.p + i, step })) {
+			buf_add(&b, text.p + i, step);
+			continue;
+		}
+		buf_lit(&b, "\xef\xbf\xbd");
+		step = 1;
+	}
+	return arena_str(a, buf_str(&b));
+}
+
 static int read_string(struct jstream *j, struct arena *a, struct str *ret_value)
 {
 	const char *from = j->p + 1;
@@ -362,8 +384,8 @@ static int read_string(struct jstream *j, struct arena *a, struct str *ret_value
 
 	if (!pass_string(j, &escaped))
 		return 0;
-	*ret_value = escaped ? unescape(a, from, j->p - 1)
-			     : arena_str(a, (struct str){ from, (size_t)(j->p - 1 - from) });
+	*ret_value = valid(a, escaped ? unescape(a, from, j->p - 1)
+				      : arena_str(a, (struct str){ from, (size_t)(j->p - 1 - from) }));
 	return 1;
 }
 
@@ -433,6 +455,41 @@ void jstream_compact(struct buf *b, struct str raw)
 		}
 	}
 	buf_add(b, raw.p + from, raw.n - from);
+}
+
+/* The string whose quote stands at raw.p[i]; returns where it ends. */
+static size_t put_normal(struct buf *b, struct arena *a, struct str raw, size_t i)
+{
+	size_t from = i + 1, end = from;
+	int escaped = 0;
+
+	for (; raw.p[end] != '"'; end++)
+		if (raw.p[end] == '\\') {
+			escaped = 1;
+			end++;
+		}
+	if (!escaped && str_utf8((struct str){ raw.p + from, end - from }))
+		buf_add(b, raw.p + i, end + 1 - i);
+	else
+		jstream_put(b, valid(a, unescape(a, raw.p + from, raw.p + end)));
+	return end + 1;
+}
+
+void jstream_normal(struct buf *b, struct arena *a, struct str raw)
+{
+	size_t i = 0, from;
+
+	while (i < raw.n) {
+		if (raw.p[i] == '"') {
+			i = put_normal(b, a, raw, i);
+			continue;
+		}
+		for (from = i; i < raw.n && raw.p[i] != '"' && strchr(" \n\t\r", raw.p[i]) == NULL; i++)
+			;
+		buf_add(b, raw.p + from, i - from);
+		while (i < raw.n && raw.p[i] != '"' && strchr(" \n\t\r", raw.p[i]) != NULL)
+			i++;
+	}
 }
 
 static void put_escape(struct buf *b, unsigned char c)

@@ -45,6 +45,9 @@ int jstream_end(struct jstream *j); /* 0: all was read and was well; -1: a fault
 int jstream_check(struct str text); /* 0: one well-formed value, at most JSTREAM_DEPTH deep */
 struct str jstream_unquote(struct arena *a, struct str raw); /* the text of a raw string value; not a string: as it is */
 void jstream_compact(struct buf *b, struct str raw); /* a well-formed value without white space between its pieces */
+/* As compact, and each string escaped only where it must be; bytes in it that are no UTF-8 become U+FFFD, as in all that
+ * is read here. Numbers stay as they came, since more digits than a double has are worth keeping. */
+void jstream_normal(struct buf *b, struct arena *a, struct str raw);
 
 void jstream_put(struct buf *b, struct str text); /* a string, quoted, as Go's encoder without HTML escapes */
 void jstream_put_html(struct buf *b, struct str text); /* as encoding/json does by default: < > & escaped as well */

@@ -57,6 +57,9 @@ struct error state_get(struct blocks *b, struct scope *s, struct state_store *st
 	struct record *r;
 	struct error e;
 
+	/* As in Dapr, a word that only a write would be refused for says nothing to a reading. */
+	if (!str_is(consistency, "strong") && !str_is(consistency, "eventual"))
+		item.consistency = STR("");
 	e = state_request_key(s->arena, store, &item, "ERR_STATE_GET", &in);
 	if (error_is(&e))
 		return is_own(&e, "ERR_STATE_GET") ? get_failed(s, NULL, key, store->name, e.message) : e;

@@ -6,26 +6,39 @@
 
 #define SEPARATOR STR("||")
 
+/* A prefix of one's own is written in lower case, whatever the resource has: so Dapr has stored it. */
+static struct str lower(struct arena *a, struct str text)
+{
+	struct str copy = arena_str(a, text);
+	char *p = (char *)copy.p;
+	size_t i;
+
+	for (i = 0; i < copy.n; i++)
+		if (p[i] >= 'A' && p[i] <= 'Z')
+			p[i] = (char)(p[i] - 'A' + 'a');
+	return copy;
+}
+
 int state_key_prefix(struct arena *a, struct str strategy, struct str store, struct str app_id, struct str name_space,
 		     struct str *ret_prefix)
 {
-	struct str first = strategy;
+	struct str first;
 
 	if (str_find(strategy, SEPARATOR) >= 0)
 		return -1;
 	if (str_ieq(strategy, STR("none")))
-		first = STR("");
+		first = STR_NONE;
 	else if (str_ieq(strategy, STR("name")))
 		first = store;
-	else if (strategy.n == 0 || str_ieq(strategy, STR("appid")))
-		first = app_id;
+	else if (strategy.p == NULL || str_ieq(strategy, STR("appid")))
+		first = app_id.n == 0 ? STR_NONE : app_id;
 	else if (str_ieq(strategy, STR("namespace")))
-		first = name_space.n == 0 || app_id.n == 0
-				? app_id
-				: arena_printf(a, STR_FMT "." STR_FMT, STR_ARG(name_space), STR_ARG(app_id));
+		first = app_id.n == 0	    ? STR_NONE
+			: name_space.n == 0 ? app_id
+					    : arena_printf(a, STR_FMT "." STR_FMT, STR_ARG(name_space), STR_ARG(app_id));
 	else
-		first = arena_str(a, strategy);
-	*ret_prefix = first.n ? arena_printf(a, STR_FMT "||", STR_ARG(first)) : STR("");
+		first = lower(a, strategy);
+	*ret_prefix = first.p != NULL ? arena_printf(a, STR_FMT "||", STR_ARG(first)) : STR("");
 	return 0;
 }
 

@@ -21,10 +21,10 @@ static struct str metadata_of(const struct state_item *item, const char *name)
 /* The words of the options; NULL: well. */
 static const char *check_words(struct arena *a, const struct state_item *item)
 {
-	if (item->concurrency.n > 0 && !str_is(item->concurrency, "first-write") && !str_is(item->concurrency, "last-write"))
-		return arena_printf(a, "unrecognized concurrency model '" STR_FMT "'", STR_ARG(item->concurrency)).p;
 	if (item->consistency.n > 0 && !str_is(item->consistency, "strong") && !str_is(item->consistency, "eventual"))
 		return arena_printf(a, "unrecognized consistency model '" STR_FMT "'", STR_ARG(item->consistency)).p;
+	if (item->concurrency.n > 0 && !str_is(item->concurrency, "first-write") && !str_is(item->concurrency, "last-write"))
+		return arena_printf(a, "unrecognized concurrency model '" STR_FMT "'", STR_ARG(item->concurrency)).p;
 	return NULL;
 }
 

@@ -122,8 +122,8 @@ void grpc_finish(struct grpc_call *c, const struct error *e);
 int grpc_over(const struct grpc_call *c); /* ERROR_OK: it goes on; ERROR_CANCELLED; ERROR_DEADLINE_EXCEEDED */
 
 /*
- * Unpacks in the arena. NULL, *ret_error: INTERNAL when the bytes are not of that type; INVALID_ARGUMENT for what
- * protobuf-c does not check itself: nesting deeper than GRPC_NESTING, text with NUL or that is no UTF-8;
+ * Unpacks in the arena. NULL, *ret_error: INTERNAL when the bytes are not of that type or text is no UTF-8;
+ * INVALID_ARGUMENT for what protobuf-c does not check itself: nesting deeper than GRPC_NESTING, text with NUL;
  * RESOURCE_EXHAUSTED when it would take more than 4 MiB and 8 times its bytes, unknown fields included.
  */
 #define GRPC_NESTING 100

@@ -51,7 +51,6 @@ static int check_text(struct scan *s, const ProtobufCMessageDescriptor *type, co
 		      struct str text)
 {
 	const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
-	const char *what = NULL;
 	size_t i = 0;
 	uint64_t w;
 
@@ -64,14 +63,11 @@ static int check_text(struct scan *s, const ProtobufCMessageDescriptor *type, co
 		return 0;
 	text = str_from(text, i);
 	if (memchr(text.p, '\0', text.n) != NULL)
-		what = "a NUL byte";
-	else if (!str_utf8(text))
-		what = "invalid UTF-8";
-	if (what == NULL)
-		return 0;
-	s->error = grpc_error(s->arena, ERROR_INVALID_ARGUMENT, "string field %s.%s contains %s", type->name,
-			      field->name, what);
-	return -1;
+		s->error = grpc_error(s->arena, ERROR_INVALID_ARGUMENT, "string field %s.%s contains a NUL byte",
+				      type->name, field->name);
+	else if (!str_utf8(text)) /* protobuf's own error in Dapr, and so of its kind and in its words */
+		s->error = (struct error){ .code = ERROR_INTERNAL, .message = STR("string field contains invalid UTF-8") };
+	return error_is(&s->error) ? -1 : 0;
 }
 
 static int scan_message(struct scan *s, const ProtobufCMessageDescriptor *type, const uint8_t *p, const uint8_t *end,

@@ -90,7 +90,8 @@ static struct http_server *server_new(const struct http_server_options *o, struc
 	if (s == NULL)
 		return NULL;
 	s->o = *o;
-	s->input_size = o->header_limit + 16384;
+	/* HTTP/2 takes a header block in pieces, HTTP/1 reads all of it here first. */
+	s->input_size = (o->protocols & HTTP_1 ? o->header_limit : 8192) + 16384;
 	s->name = mem_dup(o->name ? o->name : "HTTP", strlen(o->name ? o->name : "HTTP"));
 	s->loops = mem_zalloc((size_t)nloops * sizeof(*s->loops));
 	if (s->name == NULL || s->loops == NULL)

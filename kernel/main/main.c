@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "main/runtime.h"
+#include "mesh/names.h"
 #include "plugin/blame.h"
 
 #define LOG_SCOPE "dapr.runtime"
@@ -203,6 +204,7 @@ static void set_environment(const struct options *o)
 {
 	setenv("APP_ID", o->app_id.p, 1);
 	setenv("APP_PORT", o->app_port.n ? o->app_port.p : "0", 1);
+	setenv("HOST_ADDRESS", names_find_host(main_arena).p, 1);
 	setenv("DAPR_HTTP_PORT", o->dapr_http_port.p, 1);
 	setenv("DAPR_GRPC_PORT", o->dapr_grpc_port.p, 1);
 	setenv("DAPR_METRICS_PORT", o->metrics_port.p, 1);

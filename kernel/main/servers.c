@@ -6,6 +6,7 @@
 #include "base/log.h"
 
 #define LOG_SCOPE "dapr.runtime"
+#define GRPC_HEADERS_MOST (128u << 10) /* of one call; each of a connection's streams may hold as much */
 
 struct role {
 	const char *name;
@@ -35,8 +36,13 @@ static struct http_server_options settings(const struct role *role, const struct
 	s.ctx = api;
 	if (o->read_buffer_size > 0)
 		s.header_limit = (size_t)o->read_buffer_size + 4096; /* Go's server, and so Dapr's, adds as much */
-	if (role->protocols == HTTP_2)
+	if (role->protocols == HTTP_2) {
 		grpc_http_options(&s);
+		/* Dapr takes --read-buffer-size for KiB here, 4 MiB of metadata as it stands. */
+		if (s.header_limit < GRPC_HEADERS_MOST)
+			s.header_limit = s.header_limit > GRPC_HEADERS_MOST >> 10 ? GRPC_HEADERS_MOST
+										   : s.header_limit << 10;
+	}
 	return s;
 }
 

@@ -31,8 +31,8 @@ struct names {
 	struct addresses *known; /* NULL: there was no memory, and each call asks */
 };
 
-/* The address that packets to the outside would come from: nothing is sent for it. */
-static struct str find_host(struct arena *a)
+/* Of a route nothing is sent, it is only looked up. */
+struct str names_find_host(struct arena *a)
 {
 	const char *given = getenv("DAPR_HOST_IP");
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(80) }, from;
@@ -164,7 +164,7 @@ struct names *names_open(const struct names_options *o, struct arena *a, struct 
 	n = arena_zalloc(own, sizeof(*n));
 	n->arena = own;
 	n->o = *o;
-	n->host = find_host(own);
+	n->host = names_find_host(own);
 	n->known = addresses_new(o->loops, o->nloops);
 	if (name.n == 0)
 		name = STR("mdns");

@@ -57,6 +57,28 @@ def test_sizes(start):
     assert len(s.rpc.GetState(GET).data) == 1000000
 
 
+@pytest.mark.parametrize("n,each", [(1, 9000), (1, 60000), (400, 200)])
+def test_metadata_of_many_kilobytes(start, n, each):
+    s = start(MEMORY)
+    s.rpc.SaveState(save(b"v"))
+    assert s.rpc.GetState(GET, metadata=[("x-%d" % i, "y" * each) for i in range(n)]).data == b"v"
+
+
+@pytest.mark.ours  # Dapr takes 4 MiB of each call
+def test_metadata_has_a_bound(start):
+    s = start(MEMORY)
+    e = refused(s.rpc.GetState, GET, metadata=[("x-%d" % i, "y" * 1000) for i in range(150)])
+    assert e.code() in (Code.RESOURCE_EXHAUSTED, Code.UNKNOWN, Code.INTERNAL)
+    assert s.rpc.GetState(GET).data == b""
+
+
+def test_text_that_is_no_utf8(start):
+    s = start(MEMORY)
+    call = s.channel().unary_unary("/dapr.proto.runtime.v1.Dapr/GetState", request_serializer=None, response_deserializer=None)
+    e = refused(call, b"\x0a\x02\xff\xfe")
+    assert (e.code(), e.details()) == (Code.INTERNAL, "grpc: error unmarshalling request: string field contains invalid UTF-8")
+
+
 @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.NoCompression])
 def test_compression(start, compression):
     s = start(MEMORY)

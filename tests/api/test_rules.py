@@ -155,6 +155,14 @@ def test_cors_methods(start, method, ok):
     assert (r.status, r.header("Access-Control-Allow-Methods")) == (200, method if ok else None)
 
 
+def test_cors_answers_in_gos_spelling(start):
+    s = start(flags={"allowed-origins": "*"})
+    asked = {"Access-Control-Request-Method": "post", "Access-Control-Request-Headers": "x-TEST,content-type  x_y"}
+    r = s.request("OPTIONS", "/v1.0/metadata", headers=dict(PREFLIGHT, **asked))
+    assert r.header("Access-Control-Allow-Methods") == "POST"
+    assert r.header("Access-Control-Allow-Headers") == "X-Test, Content-Type, X_y"
+
+
 # -- metrics
 
 def test_metrics_of_state(start):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Secrets over both APIs, from a file and from the environment, and who may see which."""
+import ipaddress
 import json
 
 import grpc
@@ -69,6 +70,12 @@ def test_a_missing_secret(secrets, store, key):
 def test_a_variable_that_is_not_set_is_empty(secrets):
     r = secrets.get("/v1.0/secrets/env/DAVIT_TEST_NOT_SET")
     assert (r.status, r.json) == (200, {"DAVIT_TEST_NOT_SET": ""})
+
+
+def test_what_dapr_sets_for_itself_is_there(secrets):
+    found = secrets.get("/v1.0/secrets/env/bulk").json
+    assert {"APP_ID", "APP_PORT", "HOST_ADDRESS"} <= set(found)
+    assert ipaddress.ip_address(found["HOST_ADDRESS"]["HOST_ADDRESS"])
 
 
 @pytest.mark.parametrize("name", ["DAPR_API_TOKEN_X", "APP_API_TOKEN"])

@@ -6,6 +6,7 @@ import time
 import uuid
 
 import pytest
+from dapr.proto import api_v1
 
 from sidecar import quote
 
@@ -81,6 +82,21 @@ def test_a_value_of_a_megabyte(store, key):
 def test_html_signs_survive(store, key):
     assert store.save(key, "<&>\u2028").status == 204
     assert store.read(key).json == "<&>\u2028"
+
+
+@pytest.mark.parametrize("body,stored", [
+    (rb'"\u00fc\ud83d\ude00\/"', "\"ü😀/\""), (rb'"\ud800"', '"\ufffd"'), (b'"a\xffb"', '"a\ufffdb"'), (b'"a\xc3"', '"a\ufffd"'),
+    (rb'{"\u00fc" : [ "\"\\" ]}', '{"ü":["\\"\\\\"]}'),
+])
+def test_text_is_stored_as_dapr_writes_it(store, key, body, stored):
+    assert store.post("/v1.0/state/store", b'[{"key": "%s", "value": %s}]' % (key.encode(), body)).status == 204
+    found = store.rpc.GetState(api_v1.GetStateRequest(store_name="store", key=key)).data.decode()
+    assert found.replace(" ", "") == stored  # PostgreSQL has its own white space
+
+
+def test_a_key_that_is_no_utf8_is_mended(store, key):
+    assert store.post("/v1.0/state/store", b'[{"key": "%s\xff", "value": 1}]' % key.encode()).status == 204
+    assert store.read(key + "\ufffd").json == 1
 
 
 # -- keys in paths
@@ -166,6 +182,17 @@ def test_consistency_is_taken(store, key, consistency):
     r = store.get("/v1.0/state/store/%s?consistency=%s" % (key, consistency))
     assert r.json == 1
     assert store.delete("/v1.0/state/store/%s?consistency=%s&concurrency=last-write" % (key, consistency)).status == 204
+
+
+def test_a_reading_takes_any_consistency(store, key):
+    store.save(key, 1)
+    assert store.get("/v1.0/state/store/%s?consistency=none" % key).json == 1
+
+
+def test_consistency_is_looked_at_before_concurrency(store, key):
+    r = store.save(key, 1, options={"consistency": "x", "concurrency": "y"})
+    assert (r.status, r.code) == (500, "ERR_STATE_SAVE")
+    assert "unrecognized consistency model 'x'" in r.message
 
 
 def test_delete(store, key):
@@ -324,6 +351,22 @@ def test_a_transaction_with_a_ttl(common, key):
     r = transaction(common, ("upsert", {"key": key, "value": 1, "metadata": {"ttlInSeconds": "100"}}))
     assert r.status == 204
     assert common.read(key).header("metadata.ttlExpireTime")
+
+
+@pytest.mark.parametrize("request_", [[], "x", 1, {"key": 1}])
+def test_an_unknown_operation_is_told_before_its_request(store, request_):
+    steps = [{"operation": "swap", "request": request_}]
+    r = store.post("/v1.0/state/store/transaction", {"operations": steps})
+    assert (r.status, r.code) == (400, "ERR_NOT_SUPPORTED_STATE_OPERATION")
+    steps[0]["operation"] = "upsert"
+    r = store.post("/v1.0/state/store/transaction", {"operations": steps})
+    assert (r.status, r.code) == (400, "ERR_MALFORMED_REQUEST")
+
+
+def test_a_transaction_does_not_name_the_field_of_a_bad_key(store):
+    r = store.post("/v1.0/state/store/transaction", {"operations": [{"operation": "delete", "request": {"key": "a||b"}}]})
+    assert (r.status, r.code) == (400, "ERR_MALFORMED_REQUEST")
+    assert list(r.detail("BadRequest")["field_violations"][0]) == ["description"]
 
 
 def test_put_is_a_transaction_too(store, key):

@@ -24,10 +24,10 @@ def rows(folder, table="state"):
 
 @pytest.mark.parametrize("strategy,env,prefix", [
     (None, {}, "testapp||"), ("appid", {}, "testapp||"), ("name", {}, "store||"), ("none", {}, ""), ("fixed", {}, "fixed||"),
-    ("namespace", {"NAMESPACE": "ns1"}, "ns1.testapp||"), ("namespace", {}, "testapp||"),
+    ("namespace", {"NAMESPACE": "ns1"}, "ns1.testapp||"), ("namespace", {}, "testapp||"), ("MyShop", {}, "myshop||"), ("", {}, "||"),
 ])
 def test_key_prefixes(start, tmp_path, strategy, env, prefix):
-    s = start(sqlite_store(tmp_path, **({"keyPrefix": strategy} if strategy else {})), env=env)
+    s = start(sqlite_store(tmp_path, **({} if strategy is None else {"keyPrefix": strategy})), env=env)
     assert s.save("k", 1).status == 204
     assert s.read("k").json == 1
     assert s.post("/v1.0/state/store/bulk", {"keys": ["k"]}).json[0]["key"] == "k"

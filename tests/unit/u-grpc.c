@@ -274,15 +274,15 @@ START_TEST(text_must_be_utf8_without_nul)
 		STR("\x12\x03"
 		    "a\0b"),
 		ERROR_INVALID_ARGUMENT, FIELD "a NUL byte");
-	refused(&GET, STR("\x12\x02\xc3("), ERROR_INVALID_ARGUMENT, FIELD "invalid UTF-8");
-	refused(&GET, STR("\x12\x03\xed\xa0\x80"), ERROR_INVALID_ARGUMENT, FIELD "invalid UTF-8");
-	refused(&GET, STR("\x12\x02\xc0\x80"), ERROR_INVALID_ARGUMENT, FIELD "invalid UTF-8");
+	refused(&GET, STR("\x12\x02\xc3("), ERROR_INTERNAL, "string field contains invalid UTF-8");
+	refused(&GET, STR("\x12\x03\xed\xa0\x80"), ERROR_INTERNAL, "string field contains invalid UTF-8");
+	refused(&GET, STR("\x12\x02\xc0\x80"), ERROR_INTERNAL, "string field contains invalid UTF-8");
 	for (at = 2; at < 34; at++) {
 		memset(bytes + 2, 'a', 32);
 		bytes[at] = '\0';
 		refused(&GET, (struct str){ bytes, 34 }, ERROR_INVALID_ARGUMENT, FIELD "a NUL byte");
 		bytes[at] = '\x80';
-		refused(&GET, (struct str){ bytes, 34 }, ERROR_INVALID_ARGUMENT, FIELD "invalid UTF-8");
+		refused(&GET, (struct str){ bytes, 34 }, ERROR_INTERNAL, "string field contains invalid UTF-8");
 	}
 }
 END_TEST

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #define WAIT_MS "1000"	       /* how long a strong write waits for the replicas */
@@ -16,8 +17,9 @@ int version_of(uint32_t flags, struct davit_str etag, struct version *ret_versio
 		return 0;
 	if (etag.n > 20 || strspn(etag.p, "+-0123456789") != etag.n)
 		return -1;
+	errno = 0;
 	v = strtoll(etag.p, &end, 10);
-	if (*end != '\0')
+	if (*end != '\0' || errno == ERANGE)
 		return -1;
 	snprintf(ret_version->text, sizeof(ret_version->text), "%lld", v);
 	return 0;
