@@ -54,7 +54,7 @@ class Program:
         self.process.wait()
 
     def stop(self):
-        if self.process.poll() is None:
+        if self.process is not None and self.process.poll() is None:
             self.thaw()
             self.process.terminate()  # Azurite writes down what it has
             try:

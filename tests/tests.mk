@@ -101,7 +101,7 @@ bench: all $(BENCH) $(VENV)/.stamp
 .PHONY: interop daprd-given
 daprd-given:
 	@test -f "$(DAPRD)" -a -x "$(DAPRD)" || { echo "make interop: DAPRD=path names Dapr's own sidecar, which is not part of this tree" >&2; exit 2; }
-interop: daprd-given all $(VENV)/.stamp
+interop: daprd-given all $(VENV)/.stamp $(NODE)/.stamp
 	@BUILD=$(BUILD) DAPRD="$(abspath $(DAPRD))" $(VENV)/bin/python -m pytest -q -rs tests/interop/pairs $(if $(T),-k "$(T)")
 
 # Spans through OpenTelemetry's own collector, built once by Go; `make check` decodes what the sidecar sends by itself.

@@ -9,7 +9,8 @@
 #include "base/mem.h"
 #include "loop/inside.h"
 
-#define SPARE 256 /* fibers that a loop keeps for its next calls */
+#define SPARE 256    /* fibers that a loop keeps for its next calls */
+#define TRIM_MS 1000 /* what a burst leaves beyond that and nobody took meanwhile is given back so often */
 #define PATTERN 0xa5
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -165,6 +166,34 @@ static void free_closed(uv_handle_t *timer)
 	mem_free(f);
 }
 
+/* Those that rest longest go. */
+static void keep_spare(struct loop *l, int most)
+{
+	struct fiber **at = &l->spare, *f, *next;
+	int i;
+
+	for (i = 0; i < most && *at != NULL; i++)
+		at = &(*at)->next;
+	f = *at;
+	*at = NULL;
+	l->nspare = i;
+	for (; f != NULL; f = next) {
+		next = f->next;
+		uv_close((uv_handle_t *)&f->timer, free_closed);
+	}
+}
+
+static void on_trim(uv_timer_t *t)
+{
+	struct loop *l = t->data;
+	int kept = l->nspare - l->least_spare;
+
+	keep_spare(l, kept > SPARE ? kept : SPARE);
+	l->least_spare = l->nspare;
+	if (l->nspare <= SPARE)
+		uv_timer_stop(t);
+}
+
 static void retire(struct fiber *f)
 {
 	struct loop *l = f->loop;
@@ -172,24 +201,24 @@ static void retire(struct fiber *f)
 	if (measuring)
 		measure(f);
 	atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
-	if (l->nspare < SPARE) {
-		f->next = l->spare;
-		l->spare = f;
-		l->nspare++;
-	} else {
-		uv_close((uv_handle_t *)&f->timer, free_closed);
-	}
+	f->next = l->spare;
+	l->spare = f;
+	if (++l->nspare <= SPARE || uv_is_active((uv_handle_t *)&l->trim))
+		return;
+	l->least_spare = l->nspare;
+	uv_timer_start(&l->trim, on_trim, TRIM_MS, TRIM_MS);
+}
+
+void fiber_start_trim(struct loop *l)
+{
+	uv_timer_init(&l->uv, &l->trim);
+	uv_unref((uv_handle_t *)&l->trim);
+	l->trim.data = l;
 }
 
 void fiber_drop_spare(struct loop *l)
 {
-	struct fiber *f;
-
-	while ((f = l->spare) != NULL) {
-		l->spare = f->next;
-		uv_close((uv_handle_t *)&f->timer, free_closed);
-	}
-	l->nspare = 0;
+	keep_spare(l, 0);
 }
 
 static void resume(struct fiber *f)
@@ -227,7 +256,8 @@ int fiber_start(struct loop *l, void (*fn)(void *arg), void *arg)
 	}
 	if (f != NULL) {
 		l->spare = f->next;
-		l->nspare--;
+		if (--l->nspare < l->least_spare)
+			l->least_spare = l->nspare;
 	} else if ((f = fiber_new(l)) == NULL) {
 		atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
 		return -1;

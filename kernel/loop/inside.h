@@ -33,8 +33,9 @@ struct loop {
 	struct loop_task *deferred, **deferred_end;
 	struct fiber *ready, **ready_end;
 	_Atomic(const char *) doing; /* loop_note */
-	struct fiber *spare;
-	int nspare;
+	struct fiber *spare; /* the one that ran last first */
+	int nspare, least_spare;
+	uv_timer_t trim; /* goes while there are too many */
 	struct fiber *running;
 	struct switch_context main; /* the loop's own stack, while a fiber runs */
 	void *main_tsan, *main_asan;
@@ -43,6 +44,7 @@ struct loop {
 };
 
 void fiber_run_ready(struct loop *l);
+void fiber_start_trim(struct loop *l);
 void fiber_drop_spare(struct loop *l);
 extern _Thread_local struct loop *loop_current;
 #endif

@@ -116,6 +116,7 @@ struct loop *loop_new(int index)
 	uv_check_start(&l->check, on_check);
 	uv_unref((uv_handle_t *)&l->prepare);
 	uv_unref((uv_handle_t *)&l->check);
+	fiber_start_trim(l);
 	return l;
 }
 
@@ -124,6 +125,7 @@ static void close_handles(struct loop *l)
 	uv_close((uv_handle_t *)&l->async, NULL);
 	uv_close((uv_handle_t *)&l->prepare, NULL);
 	uv_close((uv_handle_t *)&l->check, NULL);
+	uv_close((uv_handle_t *)&l->trim, NULL);
 	l->stopping = 0;
 	uv_run(&l->uv, UV_RUN_NOWAIT);
 	l->ended = 1;

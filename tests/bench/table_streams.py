@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages through Redis Streams: published over HTTP from 32 connections, delivered over HTTP and acknowledged, beside the
-client library that publishes and reads by itself."""
+"""Messages through Redis Streams: published over HTTP from 32 connections, one by one or a hundred at once, delivered over HTTP
+one by one and acknowledged, beside the client library that publishes and reads by itself."""
+import json
 import subprocess
 import tempfile
 import time
@@ -10,6 +11,12 @@ from machine import BUILD, SECONDS, BenchError, cpu, heading, row
 from servers import Bare, RedisServer, Sidecar, pair
 
 BODY = '{"value":"0123456789abcdef"}'
+BATCH = 100
+WAYS = {
+    "one by one": ("/v1.0/publish/bus/t", BODY, 1),
+    "by hundreds": ("/v1.0-alpha1/publish/bulk/bus/t",
+                    json.dumps([{"entryId": str(i), "event": json.loads(BODY), "contentType": "application/json"} for i in range(BATCH)]), BATCH),
+}
 SUBSCRIPTION = """apiVersion: dapr.io/v1alpha1
 kind: Subscription
 metadata: {name: s}
@@ -33,8 +40,9 @@ def settled(server):
     return info["pending"] == "0" and info["last-delivered-id"] == told(server, "xrevrange", "t", "+", "-", "count", "1")[0]
 
 
-def through(program, folder, server):
+def through(program, folder, server, way):
     """(messages per CPU-second of the sidecar, per second), from the first published to the last acknowledged."""
+    path, body, at_once = WAYS[way]
     app = Bare("bare_mhd", "")
     metadata = pair("redisHost", "127.0.0.1:%d" % server.port)
     with open(folder + "/s.yaml", "w", encoding="utf-8") as f:
@@ -42,7 +50,7 @@ def through(program, folder, server):
     s = Sidecar(program, folder + "/s", [("bus", "pubsub.redis", metadata)], ["--app-port=%d" % app.http, "--resources-path=" + folder])
     try:
         before, begin = cpu(s.pid), time.monotonic()
-        n = wrk(s.http, "/v1.0/publish/bus/t", folder, BODY)
+        n = at_once * wrk(s.http, path, folder, body)
         end = time.monotonic() + 60
         while not settled(server):
             if time.monotonic() > end:
@@ -63,11 +71,14 @@ def run(bench):
     try:
         limit = bound(server, 280)
         row("hiredis alone", "", "1.00", limit)
-        for name, program in bench.programs:
-            with bench.row("  publish to delivery, %s" % name, name):
-                told(server, "flushall")
-                per_cpu, per_second = through(program, tempfile.mkdtemp(dir=bench.scratch), server)
-                row("  publish to delivery, %s" % name, per_cpu, "%.2f" % (per_second / limit), per_second)
-                bench.note(program=name, component="pubsub.redis", per_cpu_second=per_cpu, per_second=per_second, bound_per_second=limit)
+        for way in WAYS:
+            for name, program in bench.programs:
+                label = "  %s, %s" % (way, name)
+                with bench.row(label, name):
+                    told(server, "flushall")
+                    per_cpu, per_second = through(program, tempfile.mkdtemp(dir=bench.scratch), server, way)
+                    row(label, per_cpu, "%.2f" % (per_second / limit), per_second)
+                    bench.note(program=name, component="pubsub.redis", way=way, per_cpu_second=per_cpu, per_second=per_second,
+                               bound_per_second=limit)
     finally:
         server.stop()

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -400,6 +401,51 @@ static int descriptors(void)
 	return n;
 }
 
+#define BURST 600 /* more than a loop keeps */
+#define KEPT 256
+
+static void parks_once(void *arg)
+{
+	parked[(intptr_t)arg] = fiber_self();
+	fiber_park();
+}
+
+static void starts_burst(void *arg)
+{
+	intptr_t i;
+
+	(void)arg;
+	for (i = 0; i < BURST; i++)
+		ck_assert_int_eq(fiber_start(loop, parks_once, (void *)i), 0);
+	for (i = 0; i < BURST; i++)
+		fiber_wake(parked[i]);
+}
+
+/* A stack and its guard are a mapping each. */
+static int mappings(void)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	int n = 0, c;
+
+	while ((c = getc(f)) != EOF)
+		n += c == '\n';
+	fclose(f);
+	return n;
+}
+
+START_TEST(what_a_burst_took_is_given_back)
+{
+	int before = mappings(), i;
+
+	on_loop(starts_burst);
+	ck_assert_int_ge(mappings(), before + 2 * (BURST - 10));
+	for (i = 0; i < 200 && mappings() > before + 2 * KEPT + 10; i++)
+		usleep(50000);
+	ck_assert_int_le(mappings(), before + 2 * KEPT + 10);
+	on_loop(starts_burst); /* and it goes on */
+}
+END_TEST
+
 START_TEST(loop_gives_back_what_it_took)
 {
 	struct loop *l = loop_new(0);
@@ -438,6 +484,7 @@ int main(void)
 
 	add(t, s, setup);
 	tcase_add_test(t, started_at_once_and_woken_in_line);
+	tcase_add_test(t, what_a_burst_took_is_given_back);
 	tcase_add_test(t, fiber_started_by_a_fiber_waits_for_its_turn);
 	tcase_add_test(t, woken_as_it_ends_is_harmless);
 	tcase_add_test(t, time_comes_or_somebody_wakes);
