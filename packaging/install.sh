@@ -33,6 +33,12 @@ files()
 	echo "644 $BUILD/lib/libdavit-sdk.a $lib/libdavit-sdk.a"
 }
 
+# From the folder of davit.pc to another.
+way()
+{
+	realpath -ms --relative-to="$from" "$1"
+}
+
 case ${1:-} in
 install)
 	files | while read -r mode from to; do
@@ -42,8 +48,9 @@ install)
 	ln -sf davitd.8 "$share/man/man8/daprd.8"
 	ln -sf davitd "$share/bash-completion/completions/daprd"
 	install -d "$lib/pkgconfig"
-	sed -e "s|@PREFIX@|$PREFIX|" -e "s|@LIBDIR@|$LIBDIR|" -e "s|@INCLUDEDIR@|$INCLUDEDIR|" \
-		-e "s|@BINDIR@|$BINDIR|" -e "s|@VERSION@|$version|" \
+	from=$LIBDIR/pkgconfig
+	sed -e "s|@PREFIX@|$(way "$PREFIX")|" -e "s|@LIBDIR@|$(way "$LIBDIR")|" -e "s|@INCLUDEDIR@|$(way "$INCLUDEDIR")|" \
+		-e "s|@BINDIR@|$(way "$BINDIR")|" -e "s|@PLUGINDIR@|$LIBDIR/davit/plugins|" -e "s|@VERSION@|$version|" \
 		packaging/davit.pc.in > "$lib/pkgconfig/davit.pc"
 	chmod 644 "$lib/pkgconfig/davit.pc"
 	;;

@@ -6,6 +6,7 @@ SDK_OBJ := $(SDK_SRC:%=$(BUILD)/%.o)
 SDK_LIB := $(BUILD)/lib/libdavit-sdk.a
 BENCH_OBJ := $(patsubst %,$(BUILD)/%.o,$(wildcard sdk/bench/*.c))
 BENCH := $(BUILD)/bin/davit-bench
+MANIFEST_OBJ := $(BUILD)/sdk/tool/manifest.c.o $(BUILD)/sdk/tool/check.c.o
 MANIFEST := $(BUILD)/bin/davit-manifest
 
 # A plugin and its helpers see the SDK's headers and nothing of the kernel's.
@@ -30,7 +31,7 @@ $(SDK_OBJ): $(BUILD)/%.o: %
 	@mkdir -p $(@D)
 	$(CC) $(SDK_CPPFLAGS) $(PLUGIN_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BENCH_OBJ) $(BUILD)/sdk/tool/manifest.c.o: $(BUILD)/%.o: %
+$(BENCH_OBJ) $(MANIFEST_OBJ): $(BUILD)/%.o: %
 	@mkdir -p $(@D)
 	$(CC) $(SDK_CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -38,10 +39,10 @@ $(BENCH): $(BENCH_OBJ) $(SDK_LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $(BENCH_OBJ) $(SDK_LIB) $(shell $(PKG_CONFIG) --libs openssl) -ldl -pthread
 
-$(MANIFEST): $(BUILD)/sdk/tool/manifest.c.o
+$(MANIFEST): $(MANIFEST_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $< $(shell $(PKG_CONFIG) --libs jansson)
+	$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $(MANIFEST_OBJ) $(shell $(PKG_CONFIG) --libs jansson)
 
--include $(SDK_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(BUILD)/sdk/tool/manifest.c.d
+-include $(SDK_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(MANIFEST_OBJ:.o=.d)
 
 include sdk/abi/abi.mk

@@ -209,6 +209,19 @@ static int make(struct command_call *c, size_t kind, const char *language)
 	return 0;
 }
 
+/* The folder of templates for a language, under the names that it goes by; NULL: there is none. */
+static const char *language_of(const char *name)
+{
+	static const char *const known[][2] = { { "c", "c" },	   { "C", "c" },     { "c++", "c++" }, { "C++", "c++" },
+						{ "cpp", "c++" }, { "cxx", "c++" }, { "cc", "c++" } };
+	size_t i;
+
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strcmp(known[i][0], name) == 0)
+			return known[i][1];
+	return NULL;
+}
+
 static int begin(struct command_call *c)
 {
 	const char *language = command_flag(c, "lang");
@@ -227,7 +240,8 @@ static int begin(struct command_call *c)
 				     "a name has lower-case letters, digits, and single dots and dashes between them");
 	if (language == NULL)
 		language = "c";
-	if (strcmp(language, "c") != 0 && strcmp(language, "c++") != 0)
+	language = language_of(language);
+	if (language == NULL)
 		return command_wrong(c, "--lang is c or c++");
 	return make(c, i, language);
 }

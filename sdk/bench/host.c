@@ -8,7 +8,17 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "end.h"
+#include "operation.h"
+#include "report.h"
+
 #define DEFAULT_WORKERS 4
+#define FACES 4096     /* calls that are remembered */
+#define RECORDS 100000 /* of one call */
+#define OVER "it %s for a call that is over: whoever has called davit_done(), or returned a status, touches the call no more"
+#define TWICE "it is completed twice: either return a status, or return DAVIT_PENDING and call davit_done() once"
+
+static struct davit_host table;
 
 struct kept {
 	struct kept *next;
@@ -22,6 +32,43 @@ int64_t host_now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* A free one of many, so that one that is over stays so for a while. */
+static struct face *face_of(struct call *c)
+{
+	static struct face faces[FACES];
+	static uint32_t last;
+	struct face *f;
+	struct call *none;
+
+	do {
+		f = &faces[__atomic_fetch_add(&last, 1, __ATOMIC_RELAXED) % FACES];
+		none = NULL;
+	} while (!__atomic_compare_exchange_n(&f->of, &none, c, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+	f->call.host = &table;
+	f->name = NULL;
+	return f;
+}
+
+static struct call *of(struct davit_call *call, const char *what)
+{
+	struct face *f = (struct face *)call;
+	struct call *c = __atomic_load_n(&f->of, __ATOMIC_SEQ_CST);
+
+	if (c == NULL)
+		end_here(f->name, OVER, what);
+	return c;
+}
+
+/* The same, where the call must not even be done. */
+static struct call *unfinished(struct davit_call *call, const char *what)
+{
+	struct call *c = of(call, what);
+
+	if (__atomic_load_n(&c->done, __ATOMIC_SEQ_CST))
+		end_here(c->name, OVER, what);
+	return c;
 }
 
 static void keep(struct call *c, void (*release)(void *arg), void *arg)
@@ -113,12 +160,16 @@ static void flatten(struct call *c, const void *from, struct record *r)
 		r->value = (struct davit_bytes){ result->error.p, result->error.n };
 		break;
 	case davit_name_address_kind: r->name = found->address; break;
-	default: fprintf(stderr, "a record of the unknown kind %u was emitted\n", r->kind); abort();
+	default:
+		end_here(c->name, "it emits a record of the unknown kind %u: begin each with DAVIT_INIT", r->kind);
 	}
 }
 
 static void append(struct call *c, const struct record *r)
 {
+	if (c->nrecords == RECORDS)
+		end_here(c->name, "it emits without end: %d records of one call, which the kernel keeps in memory until it "
+			 "is over", RECORDS);
 	if (c->nrecords == c->room) {
 		c->room = c->room ? c->room * 2 : 8;
 		c->records = reallocarray(c->records, c->room, sizeof(*c->records));
@@ -154,7 +205,7 @@ static davit_status refusal(struct call *c)
 
 static davit_status on_emit(struct davit_call *call, const void *record)
 {
-	struct call *c = (struct call *)call;
+	struct call *c = unfinished(call, "emits a record");
 	davit_status refused = refusal(c);
 	struct record r;
 
@@ -173,7 +224,7 @@ static davit_status on_emit(struct davit_call *call, const void *record)
 
 static davit_status on_emit_owned(struct davit_call *call, const void *record, void (*release)(void *arg), void *arg)
 {
-	struct call *c = (struct call *)call;
+	struct call *c = unfinished(call, "emits a record");
 	davit_status refused = refusal(c);
 	struct record r;
 
@@ -196,14 +247,16 @@ static void wait_for_calling(struct call *c)
 
 static void on_done(struct davit_call *call, davit_status status)
 {
-	struct call *c = (struct call *)call;
+	struct call *c = of(call, "calls davit_done()");
 
 	pthread_mutex_lock(&c->lock);
 	wait_for_calling(c);
-	if (c->done || status == DAVIT_PENDING) {
-		fprintf(stderr, "a call was completed twice, or as pending\n");
-		abort();
-	}
+	if (c->done)
+		end_here(c->name, TWICE);
+	if (status == DAVIT_PENDING)
+		end_here(c->name, "davit_done() is told DAVIT_PENDING, which only an operation returns");
+	if (!c->host->unwatched)
+		end_unwatch(c);
 	c->status = status;
 	c->done = 1;
 	pthread_cond_broadcast(&c->wake);
@@ -212,7 +265,7 @@ static void on_done(struct davit_call *call, davit_status status)
 
 static void on_fail(struct davit_call *call, davit_status status, const char *reason, const char *text, size_t n)
 {
-	struct call *c = (struct call *)call;
+	struct call *c = unfinished(call, "fails");
 
 	(void)status;
 	snprintf(c->reason, sizeof(c->reason), "%s", reason ? reason : "");
@@ -221,7 +274,7 @@ static void on_fail(struct davit_call *call, davit_status status, const char *re
 
 static int64_t on_remaining_ms(const struct davit_call *call)
 {
-	const struct call *c = (const struct call *)call;
+	const struct call *c = of((struct davit_call *)call, "asks for its time");
 	int64_t left;
 
 	if (c->deadline_ms == 0)
@@ -232,12 +285,14 @@ static int64_t on_remaining_ms(const struct davit_call *call)
 
 static int32_t on_cancelled(const struct davit_call *call)
 {
-	return on_remaining_ms(call) == 0 || __atomic_load_n(&((const struct call *)call)->cancelled, __ATOMIC_SEQ_CST);
+	const struct call *c = of((struct davit_call *)call, "asks whether it is cancelled");
+
+	return on_remaining_ms(call) == 0 || __atomic_load_n(&c->cancelled, __ATOMIC_SEQ_CST);
 }
 
 static int32_t on_on_cancel(struct davit_call *call, void (*fn)(void *arg), void *arg)
 {
-	struct call *c = (struct call *)call;
+	struct call *c = of(call, "calls davit_on_cancel()");
 	int at_once;
 
 	pthread_mutex_lock(&c->lock);
@@ -267,7 +322,7 @@ void call_cancel(struct call *c)
 	pthread_mutex_unlock(&c->lock);
 	if (fn != NULL)
 		fn(arg);
-	turns_cancel(&c->host->turns, &c->call);
+	turns_cancel(&c->host->turns, c->call);
 	pthread_mutex_lock(&c->lock);
 	c->calling = 0;
 	pthread_cond_broadcast(&c->wake);
@@ -276,7 +331,7 @@ void call_cancel(struct call *c)
 
 static void *on_alloc(struct davit_call *call, size_t n)
 {
-	struct call *c = (struct call *)call;
+	struct call *c = unfinished(call, "asks for memory");
 	void *p = mischief(c) == DAVIT_OK ? malloc(n ? n : 1) : NULL;
 
 	if (p != NULL)
@@ -319,7 +374,8 @@ void host_table_size(uint32_t size)
 void call_init(struct call *c, struct host *h)
 {
 	memset(c, 0, sizeof(*c));
-	c->call.host = &table;
+	c->face = face_of(c);
+	c->call = &c->face->call;
 	c->host = h;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->wake, NULL);
@@ -329,6 +385,7 @@ void call_release(struct call *c)
 {
 	struct kept *k;
 
+	__atomic_store_n(&c->face->of, NULL, __ATOMIC_SEQ_CST);
 	while ((k = c->kept) != NULL) {
 		c->kept = k->next;
 		k->release(k->arg);
@@ -342,17 +399,25 @@ void call_release(struct call *c)
 void call_execute(struct call *c, davit_op *op, const void *in)
 {
 	struct turns *turns = &c->host->turns;
+	struct davit_call *call = c->call;
+	const char *before = end_inside(c->name);
 	davit_status status;
 
 	turns_take(turns);
-	status = op(c->host->self, &c->call, in);
+	status = op(c->host->self, call, in);
 	turns_give(turns); /* the call may be over and gone */
+	end_inside(before);
 	if (status != DAVIT_PENDING)
-		on_done(&c->call, status);
+		on_done(call, status);
 }
 
 void call_begin(struct call *c, davit_op *op, const void *in)
 {
+	c->name = c->face->name = operation_name(c->host->component, op);
+	if (op == NULL)
+		end_here(NULL, "the table of %s has no %s", c->host->component->type, c->name);
+	if (!c->host->unwatched)
+		end_watch(c);
 	if (c->host->lane != NULL)
 		lane_run(c->host->lane, c, op, in);
 	else
@@ -372,6 +437,8 @@ int call_end(struct call *c, int within_ms)
 				     : pthread_cond_wait(&c->wake, &c->lock);
 	over = !c->done;
 	pthread_mutex_unlock(&c->lock);
+	if (!over)
+		report_call(c);
 	return over ? -1 : 0;
 }
 

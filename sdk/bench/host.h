@@ -11,6 +11,14 @@
 #include "service.h"
 
 struct lane;
+struct call;
+
+/* What a component is given of a call. It outlives the call, so that whoever speaks of it later is found out. */
+struct face {
+	struct davit_call call; /* must be first */
+	struct call *of;	/* atomic; NULL: over */
+	const char *name;	/* of the operation */
+};
 
 struct host {
 	struct davit_instance instance; /* must be first */
@@ -29,6 +37,7 @@ struct host {
 	int64_t refused_records;
 	int nobody_waits; /* every record is answered with DAVIT_CANCELLED */
 	int no_services;  /* none is found */
+	int unwatched;	  /* calls may take as long as they like, and cost less */
 };
 
 /* Any record, flat. The texts are the call's, or the plugin's until the call is released. */
@@ -41,11 +50,15 @@ struct record {
 };
 
 struct call {
-	struct davit_call call; /* must be first */
+	struct davit_call *call; /* its face */
+	struct face *face;
 	struct host *host;
+	const char *name; /* of the operation */
 	davit_status status;
 	char reason[64], text[1024];
 	int64_t deadline_ms; /* monotonic; 0: none */
+	int64_t began_ms;    /* monotonic */
+	struct call *watch_next, **watch_link;
 	struct record *records;
 	size_t nrecords, room;
 	void *opened;

@@ -2,6 +2,7 @@
 /* Worker threads with one queue. */
 #include <stdlib.h>
 
+#include "end.h"
 #include "host.h"
 
 #define WORKERS_MAX 64
@@ -26,6 +27,7 @@ static void *work(void *arg)
 	struct lane *l = arg;
 	struct job *j, now;
 
+	end_thread();
 	pthread_mutex_lock(&l->lock);
 	for (;;) {
 		while (l->first == NULL && !l->stopping)

@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "end.h"
+#include "operation.h"
 #include "report.h"
 
 #define MANY 64
@@ -131,12 +133,13 @@ static const struct davit_component *find(const struct arguments *a, const struc
 	size_t i;
 
 	if (library == NULL) {
-		fprintf(stderr, "%s\n", dlerror());
+		fprintf(stderr, "%s\ndavit-bench: the plugin does not load: install the library that it names, or take it out "
+				"of what the plugin is linked with; `ldd %s` shows all\n", dlerror(), a->path);
 		return NULL;
 	}
 	entry = (davit_entry *)dlsym(library, "davit_plugin_v1");
 	if (entry == NULL) {
-		fprintf(stderr, "%s: no davit_plugin_v1\n", a->path);
+		fprintf(stderr, "%s: no davit_plugin_v1: DAVIT_PLUGIN() writes it, in one file of the plugin\n", a->path);
 		return NULL;
 	}
 	plugin = entry();
@@ -166,6 +169,8 @@ static void run(struct host *h, const struct arguments *a)
 		report(call_run(&c, h->component->ping, NULL) == DAVIT_OK, &c, "the component answers a ping");
 		call_release(&c);
 	}
+	suite_manifest(h, a->path, a->props, a->nprops);
+	suite_loop(h);
 	if (h->component->block == DAVIT_BLOCK_STATE) {
 		suite_state(h);
 		suite_state_many(h);
@@ -213,11 +218,18 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	end_prepare();
 	if (wanted(&a, "leak"))
 		mallopt(M_ARENA_MAX, 1); /* so that what all threads hold is in one place */
 	component = find(&a, &plugin);
-	if (component == NULL)
+	if (component == NULL || (a.report != NULL && report_to(a.report, plugin, component, a.path) < 0)) {
+		end_expected();
 		return 1;
+	}
+	if (operation_missing(component) != NULL)
+		end_here(NULL, "the table of %s %s has no %s, which every component of its block has", component->type,
+			 component->version, operation_missing(component));
+	h.unwatched = a.rate > 0 || a.dialogue;
 	h.verbose = a.verbose;
 	h.silent_ttl = a.silent_ttl;
 	h.key_prefix = a.key_prefix;
@@ -234,6 +246,6 @@ int main(int argc, char **argv)
 			run_others(&h, &a);
 		report(host_close(&h) == DAVIT_OK, NULL, "the component closes");
 	}
-	opened = report_end();
-	return a.report != NULL && report_write(a.report, plugin, component, a.path) < 0 ? 1 : opened;
+	end_expected();
+	return report_end();
 }

@@ -5,6 +5,8 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 
+#include "operation.h"
+
 #define SUITES 8
 #define FIGURES 16
 
@@ -21,6 +23,14 @@ static struct figure {
 	int64_t value;
 } figures[FIGURES];
 static int nfigures;
+static char latest[1400], last[256];
+static struct written {
+	FILE *file; /* open from the beginning: when it is written there may be no memory to be had */
+	const char *name;
+	const struct davit_plugin *plugin;
+	const struct davit_component *component;
+	char sha256[65];
+} written;
 static char failures[8192]; /* what failed, one a line; the first of many */
 
 void report_suite(const char *name)
@@ -44,9 +54,36 @@ void report_figure(const char *name, const char *about, int64_t value)
 	figures[nfigures++].value = value;
 }
 
+void report_call(const struct call *c)
+{
+	if (c->host->unwatched)
+		return;
+	pthread_mutex_lock(&lock);
+	snprintf(latest, sizeof(latest), "%s gave %s (%d), %zu records%s%s%s%s", c->name, operation_status(c->status), c->status,
+		 c->nrecords, c->reason[0] ? ", reason " : "", c->reason, c->text[0] ? ": " : "", c->text);
+	pthread_mutex_unlock(&lock);
+}
+
+const char *report_last(void)
+{
+	return last;
+}
+
+/* The lock is held. */
+static void describe(const struct call *c, char *ret, size_t size)
+{
+	ret[0] = '\0';
+	if (c != NULL && c->name != NULL)
+		snprintf(ret, size, "%s gave %s (%d), %zu records, reason '%s': %s", c->name, operation_status(c->status),
+			 c->status, c->nrecords, c->reason, c->text);
+	else if (latest[0] != '\0')
+		snprintf(ret, size, "the last call, %s", latest);
+}
+
 void report(int ok, const struct call *c, const char *what)
 {
 	struct suite *s = &suites[nsuites - 1];
+	char about[sizeof(latest) + 32], *newline;
 	size_t n;
 
 	pthread_mutex_lock(&lock);
@@ -55,19 +92,18 @@ void report(int ok, const struct call *c, const char *what)
 	else
 		failed++, s->failed++;
 	printf("%s %d - %s\n", ok ? "ok" : "not ok", passed + failed, what);
-	if (!ok && c != NULL)
-		printf("# status %d, %zu records, reason '%s': %s\n", c->status, c->nrecords, c->reason, c->text);
 	n = strlen(failures);
-	if (!ok)
-		snprintf(failures + n, sizeof(failures) - n, "%s: %s\n", s->name, what);
+	if (!ok) {
+		describe(c, about, sizeof(about));
+		while ((newline = strchr(about, '\n')) != NULL)
+			*newline = ' ';
+		if (about[0] != '\0')
+			printf("# %s\n", about);
+		snprintf(failures + n, sizeof(failures) - n, "%s: %s%s%s\n", s->name, what, about[0] ? " | " : "", about);
+	}
+	snprintf(last, sizeof(last), "%s", what);
 	fflush(stdout);
 	pthread_mutex_unlock(&lock);
-}
-
-int report_end(void)
-{
-	printf("1..%d\n%d passed, %d failed\n", passed + failed, passed, failed);
-	return failed > 0 || passed == 0;
 }
 
 static void put_text(FILE *f, const char *text, size_t n)
@@ -128,32 +164,47 @@ static void put_failures(FILE *f)
 	fputs(any ? "\n  ]\n}\n" : "]\n}\n", f);
 }
 
-int report_write(const char *file, const struct davit_plugin *plugin, const struct davit_component *component,
-		 const char *library)
+int report_to(const char *file, const struct davit_plugin *plugin, const struct davit_component *component,
+	      const char *library)
 {
-	FILE *f = fopen(file, "we");
-	char hex[65];
-	int i;
+	static char buffer[32768];
 
-	if (f == NULL) {
+	written = (struct written){ fopen(file, "we"), file, plugin, component, "" };
+	if (written.file == NULL) {
 		fprintf(stderr, "%s: %s\n", file, strerror(errno));
 		return -1;
 	}
-	hash(library, hex);
+	setvbuf(written.file, buffer, _IOFBF, sizeof(buffer));
+	hash(library, written.sha256);
+	return 0;
+}
+
+static void put_suites(FILE *f)
+{
+	int i, any = 0;
+
+	for (i = 0; i < nsuites; i++)
+		if (suites[i].passed + suites[i].failed > 0)
+			fprintf(f, "%s{\"name\": \"%s\", \"passed\": %d, \"failed\": %d}", any++ ? ", " : "",
+				suites[i].name, suites[i].passed, suites[i].failed);
+}
+
+static int put_all(FILE *f)
+{
+	const struct davit_plugin *plugin = written.plugin;
+	int i;
+
 	fputs("{\n  \"plugin\": {", f);
 	put(f, "name", plugin->name, ", ");
 	put(f, "version", plugin->version, ", ");
 	put(f, "vendor", plugin->vendor, ", ");
 	fprintf(f, "\"abi\": %u, \"sdk\": \"0.%u\", \"sha256\": \"%s\"},\n  \"component\": {", plugin->abi,
-		plugin->sdk_minor, hex);
-	put(f, "type", component->type, ", ");
-	put(f, "version", component->version, "},\n  ");
+		plugin->sdk_minor, written.sha256);
+	put(f, "type", written.component->type, ", ");
+	put(f, "version", written.component->version, "},\n  ");
 	fprintf(f, "\"bench\": {\"sdk\": \"0.%u\"},\n  \"passed\": %d,\n  \"failed\": %d,\n  \"suites\": [",
 		DAVIT_SDK_MINOR, passed, failed);
-	for (i = 0; i < nsuites; i++)
-		if (suites[i].passed + suites[i].failed > 0)
-			fprintf(f, "%s{\"name\": \"%s\", \"passed\": %d, \"failed\": %d}", i ? ", " : "",
-				suites[i].name, suites[i].passed, suites[i].failed);
+	put_suites(f);
 	fputs("],\n  \"figures\": {", f);
 	for (i = 0; i < nfigures; i++) {
 		fprintf(f, "%s\n    \"%s\": {\"value\": %lld, ", i ? "," : "", figures[i].name,
@@ -162,8 +213,18 @@ int report_write(const char *file, const struct davit_plugin *plugin, const stru
 	}
 	fputs(nfigures ? "\n  },\n  \"failures\": [" : "},\n  \"failures\": [", f);
 	put_failures(f);
-	if (fclose(f) == 0)
+	if (fflush(f) == 0)
 		return 0;
-	fprintf(stderr, "%s: %s\n", file, strerror(errno));
+	fprintf(stderr, "%s: %s\n", written.name, strerror(errno));
 	return -1;
+}
+
+int report_end(void)
+{
+	int well = failed == 0 && passed > 0;
+
+	printf("1..%d\n%d passed, %d failed\n", passed + failed, passed, failed);
+	if (written.file != NULL && put_all(written.file) < 0)
+		well = 0;
+	return !well;
 }

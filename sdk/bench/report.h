@@ -6,15 +6,18 @@
 
 /* Counts and prints one finding; what failed in c (may be NULL) is printed with it. Any thread. */
 void report(int ok, const struct call *c, const char *what);
-/* Prints "N passed, N failed". 0 if none failed and any passed, else 1. */
+/* What has ended last is printed with a failed finding that has no call of its own. Any thread. */
+void report_call(const struct call *c);
+const char *report_last(void); /* the last finding */
+/* The report is to be written to this file, as JSON for a registry to show. 0; -1: it cannot be. */
+int report_to(const char *file, const struct davit_plugin *plugin, const struct davit_component *component,
+	      const char *library);
+/* Prints "N passed, N failed" and writes the report. 0 if none failed and any passed, else 1. */
 int report_end(void);
 /* What is found from now on belongs to the suite of this name. */
 void report_suite(const char *name);
 /* A figure for the report: "stack", "bytes of an operation's stack that were used at most", 5120. */
 void report_figure(const char *name, const char *about, int64_t value);
-/* The report as JSON, for a registry to show. 0; -1: the file could not be written. */
-int report_write(const char *file, const struct davit_plugin *plugin, const struct davit_component *component,
-		 const char *library);
 
 /* The suites of the blocks. */
 void suite_state(struct host *h);
@@ -31,6 +34,10 @@ void suite_secrets(struct host *h, const struct davit_pair *expected, size_t n, 
 /* expected: applications and their addresses; absent: applications that are nowhere. */
 void suite_names(struct host *h, const struct davit_pair *expected, size_t n, const struct davit_str *absent,
 		 size_t nabsent);
+/* The manifest beside the library against its table, and against the properties it is opened with. */
+void suite_manifest(const struct host *h, const char *library, const struct davit_pair *props, size_t n);
+/* Only of a component on a loop. */
+void suite_loop(struct host *h);
 /* A host that refuses, cancels, is an earlier one; opens another instance with the same properties. */
 void suite_fault(struct host *h, const struct davit_pair *props, size_t n);
 /* What repeating costs: memory, descriptors and threads that stay; stack. */

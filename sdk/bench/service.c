@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "host.h"
+#include "stretch.h"
 
 /* This thread as a fiber; of a thread that calls an operation, made when it first needs one. */
 struct davit_fiber {
@@ -40,14 +41,16 @@ void turns_init(struct turns *t, int used)
 
 void turns_take(struct turns *t)
 {
-	if (!t->used)
-		return;
-	pthread_mutex_lock(&t->lock);
-	my_turn = 1;
+	if (t->used) {
+		pthread_mutex_lock(&t->lock);
+		my_turn = 1;
+	}
+	stretch_begin();
 }
 
 void turns_give(struct turns *t)
 {
+	stretch_end();
 	if (!t->used)
 		return;
 	my_turn = 0;
@@ -238,12 +241,14 @@ static davit_status fiber_park(struct davit_instance *instance, struct davit_cal
 	if (is_cancelled(call))
 		return DAVIT_CANCELLED;
 	enlist(w.turns, call);
+	stretch_end();
 	while (!self.woken && !self.cancelled && !late) {
 		if (w.until_ms == INT64_MAX)
 			pthread_cond_wait(&self.wake, &w.turns->lock);
 		else
 			late = pthread_cond_timedwait(&self.wake, &w.turns->lock, &until) != 0;
 	}
+	stretch_begin();
 	unlist();
 	if (self.cancelled)
 		return take_cancel();

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "end.h"
 #include "probe.h"
 #include "report.h"
 
@@ -52,23 +53,48 @@ static struct footprint footprint(void)
 				   entries("/proc/self/task") };
 }
 
+static void once(struct host *h, const struct probe *p)
+{
+	struct call c;
+
+	call_init(&c, h);
+	call_run(&c, p->op, p->in);
+	call_release(&c);
+}
+
 /* How many were made: an operation that takes its time has fewer. */
 static int rounds(struct host *h, int most, int within_ms)
 {
 	struct probe probes[PROBES];
 	size_t count = probes_of(h, probes), i;
 	int64_t until = host_now_ms() + within_ms;
-	struct call c;
 	int n;
 
-	for (n = 0; n < most && host_now_ms() < until; n++) {
-		for (i = 0; i < count; i++) {
-			call_init(&c, h);
-			call_run(&c, probes[i].op, probes[i].in);
-			call_release(&c);
-		}
-	}
+	for (n = 0; n < most && host_now_ms() < until; n++)
+		for (i = 0; i < count; i++)
+			once(h, &probes[i]);
 	return n;
+}
+
+/* Which operation it is that something stays of. */
+static void blame(struct host *h)
+{
+	struct probe probes[PROBES];
+	size_t count = probes_of(h, probes), i;
+	struct footprint before, after;
+	int64_t until;
+	int n;
+
+	for (i = 0; i < count; i++) {
+		before = footprint();
+		until = host_now_ms() + ROUNDS_MS / 10;
+		for (n = 0; n < ROUNDS && host_now_ms() < until; n++)
+			once(h, &probes[i]);
+		after = footprint();
+		printf("# of %d times %s stay %lld bytes, %d descriptors, %d threads\n", n, probes[i].name,
+		       (long long)(after.memory - before.memory), after.descriptors - before.descriptors,
+		       after.threads - before.threads);
+	}
 }
 
 static int openings(const struct host *like, const struct davit_pair *props, size_t n, int times)
@@ -86,19 +112,36 @@ static int openings(const struct host *like, const struct davit_pair *props, siz
 	return well;
 }
 
-static void compare(struct footprint before, struct footprint after, const char *what, int times)
+static void failed_openings(const struct host *like, const struct davit_pair *props, size_t n, int times)
 {
+	struct call c;
+
+	for (; times > 0; times--) {
+		struct host h = { .key_prefix = like->key_prefix, .nobody_waits = 1 };
+
+		if (host_open(&h, like->component, props, n, &c) == 0)
+			host_close(&h);
+		call_release(&c);
+	}
+}
+
+/* Whether nothing stays. */
+static int compare(struct footprint before, struct footprint after, const char *figure, const char *what, int times)
+{
+	int memory = SANITIZED || after.memory - before.memory < SPARE;
+	int others = after.descriptors <= before.descriptors && after.threads <= before.threads;
 	char text[160];
 
 	snprintf(text, sizeof(text), "%d %s leave no memory behind", times, what);
 	if (!SANITIZED)
-		report(after.memory - before.memory < SPARE, NULL, text);
-	if (after.memory - before.memory >= SPARE)
-		printf("# %lld bytes\n", (long long)(after.memory - before.memory));
-	snprintf(text, sizeof(text), "nor descriptors, nor threads");
-	report(after.descriptors <= before.descriptors && after.threads <= before.threads, NULL, text);
+		report(memory, NULL, text);
+	report(others, NULL, "nor descriptors, nor threads");
+	if (!memory || !others)
+		printf("# %lld bytes, %d descriptors, %d threads have stayed\n", (long long)(after.memory - before.memory),
+		       after.descriptors - before.descriptors, after.threads - before.threads);
 	snprintf(text, sizeof(text), "bytes that stay after %d %s", times, what);
-	report_figure(strstr(what, "openings") ? "leakOpen" : "leakCall", text, after.memory - before.memory);
+	report_figure(figure, text, after.memory - before.memory);
+	return memory && others;
 }
 
 void suite_leak(struct host *h, const struct davit_pair *props, size_t n)
@@ -109,7 +152,8 @@ void suite_leak(struct host *h, const struct davit_pair *props, size_t n)
 	rounds(h, WARM, WARM_MS);
 	before = footprint();
 	done = rounds(h, ROUNDS, ROUNDS_MS);
-	compare(before, footprint(), "rounds of operations", done);
+	if (!compare(before, footprint(), "leakCall", "rounds of operations", done))
+		blame(h);
 	if (!openings(h, props, n, 3)) {
 		printf("# a second instance does not open beside the first: openings are not counted\n");
 		return;
@@ -118,7 +162,13 @@ void suite_leak(struct host *h, const struct davit_pair *props, size_t n)
 	before = footprint();
 	report(openings(h, props, n, OPENINGS), NULL, "it opens and closes again and again");
 	usleep(200000);
-	compare(before, footprint(), "openings", OPENINGS);
+	if (!compare(before, footprint(), "leakOpen", "openings", OPENINGS))
+		printf("# close() frees what open() has made, ends its threads, and closes its descriptors\n");
+	before = footprint();
+	failed_openings(h, props, n, OPENINGS);
+	usleep(200000);
+	if (!compare(before, footprint(), "leakRefused", "openings that nobody waits for", OPENINGS))
+		printf("# when davit_emit_self() is not DAVIT_OK, open() frees all it has made and returns that status\n");
 }
 
 struct dive {
@@ -132,6 +182,7 @@ static void *dive(void *arg)
 	struct dive *d = arg;
 	struct call c;
 
+	end_thread();
 	if (d->probe == NULL)
 		return NULL;
 	call_init(&c, d->host);
@@ -181,6 +232,8 @@ void suite_stack(struct host *h)
 		snprintf(text, sizeof(text), "%s: %lld of %lld bytes of stack", probes[i].name, (long long)used,
 			 (long long)limit);
 		report(used < limit, NULL, text);
+		if (used >= limit)
+			printf("# put large arrays on the heap, or run on workers (without DAVIT_LOOP), which have 1 MiB\n");
 		if (used > most)
 			most = used;
 	}

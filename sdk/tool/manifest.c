@@ -10,6 +10,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "check.h"
+
 static const char *text(json_t *from, const char *name)
 {
 	const char *s = json_string_value(json_object_get(from, name));
@@ -55,11 +57,13 @@ static int print(json_t *root)
 /* The keys in the order of the schema: what is filled in stands before the components. */
 static int fill(char **args)
 {
-	static const char *const kept[] = { "$schema", "name", "vendor", "licence", "description" };
+	static const char *const kept[] = { "$schema", "name", "vendor", "licence", "kernel", "description" };
 	json_t *tiers = load(args[0]), *source = load(args[1]), *out = json_object(), *component;
 	char library[256];
 	size_t i;
 
+	if (check_source(args[1], source) < 0)
+		exit(1);
 	for (i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
 		if (json_object_get(source, kept[i]) != NULL)
 			json_object_set(out, kept[i], json_object_get(source, kept[i]));

@@ -69,6 +69,51 @@ def test_its_package_holds_one_folder_that_can_be_dropped_in(kit, made):
     assert "Package: davit-plugin-%s-acme\n" % block in told and "Version: 0.1.0\n" in told
 
 
+@pytest.mark.parametrize("how", ["PKG_CONFIG_PATH", "PKG_CONFIG_SYSROOT_DIR", "PATH"])
+def test_the_kit_is_found_where_it_lies(kit, tmp_path, how):
+    """By its davit.pc alone, below a sysroot, or beside the davit of PATH; packed for where plugins belong, not for where the kit lies."""
+    env = {k: v for k, v in kit.env.items() if not k.startswith("PKG_CONFIG")}
+    pc = kit.root + "/usr/lib/pkgconfig"
+    env.update({"PKG_CONFIG_PATH": {"PKG_CONFIG_PATH": pc}, "PATH": {"PATH": kit.root + "/usr/bin:" + env["PATH"]},
+                "PKG_CONFIG_SYSROOT_DIR": {"PKG_CONFIG_SYSROOT_DIR": kit.root, "PKG_CONFIG_LIBDIR": pc}}[how])
+    kit.run("davit", "new", "state", "acme", "--lang", "cpp", cwd=tmp_path)
+    subprocess.run(["make", "-s", "package"], cwd=tmp_path / "state.acme", env=env, check=True, capture_output=True)
+    (package,) = glob.glob(str(tmp_path / "state.acme/build/*.deb"))
+    listed = subprocess.run(["dpkg-deb", "-c", package], check=True, capture_output=True, text=True).stdout
+    assert " ./usr/lib/davit/plugins/state.acme/0.1.0/state.acme.so\n" in listed and kit.root.lstrip("/") not in listed
+
+
+def test_without_a_kit_make_says_so(kit, tmp_path):
+    kit.run("davit", "new", "state", "acme", cwd=tmp_path)
+    p = subprocess.run(["make"], cwd=tmp_path / "state.acme", env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False)
+    assert p.returncode == 2 and "Davit's kit is not found: install it, or name the folder of its davit.pc" in p.stderr
+
+
+@pytest.mark.parametrize("change, says", [
+    (lambda m: m["components"][0].update(sttaus="alpha"), 'component 1: there is no member "sttaus"; there are: type'),
+    (lambda m: m["components"][0].update(status="gamma"), 'component 1: "status" is "gamma", and must be one of: alpha beta stable'),
+    (lambda m: m["components"][0]["metadata"][0].update(type="strng"), 'metadata field 1, url: "type" is "strng"'),
+    (lambda m: m["components"][0]["metadata"][0].update(required="yes"), '"required" must be true or false'),
+    (lambda m: m["components"][0].pop("metadata"), 'component 1: "metadata" is missing'),
+    (lambda m: m.pop("licence"), '"licence" is missing'),
+])
+def test_what_is_misspelt_in_a_manifest_is_told(kit, tmp_path, change, says):
+    kit.run("davit", "new", "state", "acme", cwd=tmp_path)
+    path = tmp_path / "state.acme/manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+    code, out = kit.run("davit-manifest", "fill", "-", path, "1.0.0", "0" * 64, check=False)
+    assert code == 1 and says in out
+
+
+def test_a_range_of_kernels_is_kept(kit, tmp_path):
+    kit.run("davit", "new", "state", "acme", cwd=tmp_path)
+    path = tmp_path / "state.acme/manifest.json"
+    path.write_text(json.dumps(dict(json.loads(path.read_text()), kernel=">=0.1 <2")))
+    assert json.loads(kit.run("davit-manifest", "fill", "-", path, "1.0.0", "0" * 64)[1])["kernel"] == ">=0.1 <2"
+
+
 def sidecar(kit, folder, tmp_path, *resources, **more):
     s = Sidecar(tmp_path / "run", *resources, program=kit.program("davitd"), flags={"plugins-path": str(folder / "build/plugins")}, **more)
     return s.start()

@@ -4,6 +4,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -70,16 +71,45 @@ def rogue(tmp_path_factory):
 
 
 @pytest.mark.parametrize("how, suite, says", [
-    ("twice", "fault", "a call was completed twice"), ("final", "fault", "a call was completed twice"),
-    ("kind", "fault", "unknown kind 987654"), ("leak", "leak", "leave no memory behind"), ("deep", "stack", "bytes of stack"),
-    ("deaf", "fault", "a record that was refused is a failure of the call"), ("open-leak", "leak", "openings leave no memory behind"),
+    ("twice", "fault", "get: it is completed twice"), ("final", "fault", "get: it is completed twice"),
+    ("kind", "fault", "get: it emits a record of the unknown kind 987654"), ("leak", "leak", "leave no memory behind"),
+    ("deep", "stack", "bytes of stack"), ("deaf", "fault", "a record that was refused is a failure of the call"),
+    ("open-leak", "leak", "openings leave no memory behind"), ("after", "fault", "get: it emits a record for a call that is over"),
+    ("flood", "fault", "get: it emits without end"), ("exit", "fault", "get: it ends the process by exit()"),
+    ("abort", "fault", "get: it aborts"), ("crash", "fault", "get: it crashes"), ("overflow", "fault", "get: it crashes"),
+    ("never", "fault", "get: memory is refused, and it has not ended"), ("stubborn", "fault", "get: cancelled, it goes on for 1"),
+    ("sleep", "conformance", "get: does not block the loop"), ("open-crash", "fault", "open: it crashes"),
 ])
-def test_it_finds_who_misbehaves(rogue, how, suite, says):
-    code, out = bench("-S", suite, "-p", "how=" + how, rogue)
-    assert code != 0 and says in out
-    if "completed" not in says and "unknown" not in says:
-        assert any(line.startswith("not ok") and says in line for line in out.split("\n")), out
+def test_it_finds_who_misbehaves(rogue, tmp_path, how, suite, says):
+    report = tmp_path / "report.json"
+    code, out = bench("-S", suite, "-o", report, "-p", "how=" + how, rogue)
+    assert code != 0 and any(line.startswith("not ok") and says in line for line in out.split("\n")), out
+    told = json.loads(report.read_text())  # whatever it came to
+    assert told["failed"] == int(re.findall(r", (\d+) failed\n", out)[-1]) > 0
+    assert any(says in line for line in told["failures"])
 
+
+def test_it_says_which_operation_leaks(rogue):
+    _, out = bench("-S", "leak", "-p", "how=leak", rogue)
+    stays = {name: int(n) for name, n in re.findall(r"# of 2000 times (\w+) stay (-?\d+) bytes", out)}
+    assert stays["get"] > 200000 > 1000 > max(stays["set"], stays["del"])
+
+
+@pytest.mark.parametrize("change, says", [
+    ({"operations": ["get", "set", "del", "query"]}, 'the manifest\'s operation "query" is in the component\'s table'),
+    ({"capabilities": ["ETAG", "TTL"]}, "the manifest's capability TTL is a feature"),
+    ({"metadata": []}, "the property how is in the manifest's metadata"),
+    ({"version": "v9"}, "the manifest has the component, by type and version"),
+])
+def test_it_holds_the_manifest_against_the_table(tmp_path, change, says):
+    file = tmp_path / "state.rogue.so"
+    cc(file, '-DPLUGIN_NAME="state.rogue"', '-DPLUGIN_VERSION="1.0.0"')
+    entry = {"type": "state.rogue", "version": "v1", "operations": ["get", "set", "del"], "capabilities": [],
+             "metadata": [{"name": "How", "type": "string"}]}
+    for told, found in (({}, False), (change, True)):
+        (tmp_path / "state.rogue.json").write_text(json.dumps({"components": [dict(entry, **told)]}))
+        _, out = bench("-q", "-p", "how=well", file)
+        assert any(line.startswith("not ok") and says in line for line in out.split("\n")) == found, out
 
 def test_a_suite_that_there_is_not(rogue):
     code, out = bench("-S", "fault,speed", rogue)

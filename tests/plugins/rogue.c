@@ -153,6 +153,23 @@ static davit_status store_get(void *self, struct davit_call *call, const struct 
 		emit_value(call, "\"deaf\"");
 		return DAVIT_OK;
 	}
+	if (how(s, "after")) { /* the call is over, and has a record all the same */
+		davit_done(call, DAVIT_OK);
+		usleep(50000);
+		emit_value(call, "\"after\"");
+		return DAVIT_PENDING;
+	}
+	if (how(s, "flood"))
+		while (emit_value(call, "\"flood\"") == DAVIT_OK)
+			;
+	if (how(s, "exit"))
+		exit(0);
+	if (how(s, "abort"))
+		abort();
+	if (how(s, "sleep")) /* on the thread that it was given, whoever that is */
+		usleep(30000);
+	if (how(s, "stubborn"))
+		usleep(1200000);
 	if (how(s, "overflow"))
 		return (davit_status)deep(1000000000);
 	if (how(s, "crash"))
