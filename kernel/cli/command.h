@@ -16,8 +16,9 @@
 
 struct command_flag {
 	const char *name;  /* without dashes */
-	const char *value; /* what --help calls its value; NULL: it has none */
+	const char *value; /* what --help calls its value; NULL: it has none, but may be given one behind '=' */
 	const char *about;
+	char letter; /* its short form, as Dapr's own program has it; 0: none */
 };
 
 struct command;
@@ -32,7 +33,7 @@ struct command_call {
 		const char *values[COMMAND_REPEATS];
 		int n;
 	} flags[COMMAND_FLAGS]; /* in the order of the command's table */
-	int json;
+	int json, help;
 };
 
 struct command {
@@ -41,6 +42,7 @@ struct command {
 	const char *about;
 	int (*run)(struct command_call *c); /* the exit code */
 	struct command_flag flags[COMMAND_FLAGS];
+	int runs; /* its first word begins the rest, as "--" does */
 };
 
 /* A flag's last value, NULL: not given. */

@@ -24,9 +24,14 @@ static void print_help(const struct command *c)
 	int i;
 
 	printf("Usage: davit %s %s\n%s.\n\nFlags:\n", c->name, c->words, c->about);
-	for (i = 0; c->flags[i].name != NULL; i++)
-		printf("  --%s%s%s\n        %s\n", c->flags[i].name, c->flags[i].value ? " " : "",
+	for (i = 0; c->flags[i].name != NULL; i++) {
+		char letter[8] = "";
+
+		if (c->flags[i].letter != 0)
+			snprintf(letter, sizeof(letter), "-%c, ", c->flags[i].letter);
+		printf("  %s--%s%s%s\n        %s\n", letter, c->flags[i].name, c->flags[i].value ? " " : "",
 		       c->flags[i].value ? c->flags[i].value : "", c->flags[i].about);
+	}
 	puts("  --output text|json\n        How to print\n  --help\n        This text");
 }
 
@@ -59,17 +64,31 @@ static int flag_index(const struct command *c, struct str name)
 	return -1;
 }
 
+static int letter_index(const struct command *c, char letter)
+{
+	int i;
+
+	for (i = 0; c->flags[i].name != NULL; i++)
+		if (c->flags[i].letter == letter)
+			return i;
+	return -1;
+}
+
 /* One argument that begins with dashes. 0 well; 2 wrong use. */
 static int read_flag(struct command_call *c, int argc, char **argv, int *at)
 {
 	struct str name = str_of(argv[*at]), value;
 	int given, i;
 
-	name = str_from(name, name.n > 1 && name.p[1] == '-' ? 2 : 1);
+	if (str_is(name, "--help") || str_is(name, "-h")) {
+		c->help = 1;
+		return 0;
+	}
 	given = str_cut(name, '=', &name, &value);
-	i = flag_index(c->command, name);
-	if (i < 0 && !str_is(name, "output"))
-		return command_wrong(c, "there is no flag --" STR_FMT, STR_ARG(name));
+	i = name.n == 2 && name.p[1] != '-' ? letter_index(c->command, name.p[1]) :
+	    flag_index(c->command, str_from(name, name.p[1] == '-' ? 2 : 1));
+	if (i < 0 && !str_is(name, "--output"))
+		return command_wrong(c, "there is no flag " STR_FMT, STR_ARG(name));
 	if (i >= 0 && c->command->flags[i].value == NULL) {
 		c->flags[i].n = 1;
 		c->flags[i].values[0] = given ? value.p : "true";
@@ -77,7 +96,7 @@ static int read_flag(struct command_call *c, int argc, char **argv, int *at)
 	}
 	if (!given) {
 		if (*at + 1 >= argc)
-			return command_wrong(c, "--" STR_FMT " needs a value", STR_ARG(name));
+			return command_wrong(c, STR_FMT " needs a value", STR_ARG(name));
 		value = str_of(argv[++*at]);
 	}
 	if (i < 0) {
@@ -87,7 +106,7 @@ static int read_flag(struct command_call *c, int argc, char **argv, int *at)
 		return 0;
 	}
 	if (c->flags[i].n == COMMAND_REPEATS)
-		return command_wrong(c, "--" STR_FMT " was given too often", STR_ARG(name));
+		return command_wrong(c, STR_FMT " was given too often", STR_ARG(name));
 	c->flags[i].values[c->flags[i].n++] = value.p;
 	return 0;
 }
@@ -96,14 +115,17 @@ static int read_arguments(struct command_call *c, int argc, char **argv, int at)
 {
 	int wrong = 0;
 
-	for (; at < argc && !wrong; at++) {
+	for (; at < argc && !wrong && !c->help; at++) {
 		if (strcmp(argv[at], "--") == 0) {
 			c->rest = argv + at + 1;
 			break;
 		}
 		if (argv[at][0] == '-' && argv[at][1] != '\0')
 			wrong = read_flag(c, argc, argv, &at);
-		else if (c->nwords < COMMAND_REPEATS)
+		else if (c->command->runs) {
+			c->rest = argv + at;
+			break;
+		} else if (c->nwords < COMMAND_REPEATS)
 			c->words[c->nwords++] = argv[at];
 	}
 	return wrong;
@@ -119,6 +141,25 @@ static int wants_help(int argc, char **argv)
 	return 0;
 }
 
+/* Nothing, help, or what there is not. */
+static int no_command(int argc, char **argv)
+{
+	int i, group = 0;
+
+	if (argc > 1 && (wants_help(argc, argv) || strcmp(argv[1], "help") == 0)) {
+		print_usage(stdout);
+		return 0;
+	}
+	for (i = 0; argc > 1 && i < (int)COMMANDS; i++)
+		group |= strncmp(commands[i]->name, argv[1], strlen(argv[1])) == 0 && commands[i]->name[strlen(argv[1])] == ' ';
+	print_usage(stderr);
+	if (group && argc == 2)
+		fprintf(stderr, "\ndavit: %s what? One of the commands above\n", argv[1]);
+	else if (argc > 1)
+		fprintf(stderr, "\ndavit: there is no command %s%s%s\n", argv[1], group ? " " : "", group ? argv[2] : "");
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct log_options quiet = { .level = LOG_FATAL };
@@ -130,15 +171,15 @@ int main(int argc, char **argv)
 		return command_failed("out of memory");
 	c.command = find(argc, argv, &used);
 	if (c.command == NULL) {
-		print_usage(wants_help(argc, argv) ? stdout : stderr);
-		code = wants_help(argc, argv) ? 0 : 2;
-	} else if (wants_help(argc, argv)) {
-		print_help(c.command);
-		code = 0;
+		code = no_command(argc, argv);
 	} else {
 		code = read_arguments(&c, argc, argv, 1 + used);
-		if (code == 0)
+		if (c.help) {
+			print_help(c.command);
+			code = 0;
+		} else if (code == 0) {
 			code = c.command->run(&c);
+		}
 	}
 	arena_unref(c.a);
 	return fflush(stdout) == 0 ? code : command_failed("standard output cannot be written");

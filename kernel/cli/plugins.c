@@ -109,9 +109,23 @@ static int list(struct command_call *c)
 	return walk(c, 0);
 }
 
+/* A folder that was asked for and is not there: what lies in it cannot be well. */
+static int missing_folders(struct command_call *c)
+{
+	int i, k, missing = 0;
+
+	for (i = 0; c->command->flags[i].name != NULL; i++)
+		for (k = 0; strcmp(c->command->flags[i].name, "plugins-path") == 0 && k < c->flags[i].n; k++)
+			if (access(c->flags[i].values[k], R_OK | X_OK) < 0 && strchr(c->flags[i].values[k], ':') == NULL)
+				missing |= command_failed("%s: %s", c->flags[i].values[k], strerror(errno));
+	return missing;
+}
+
 static int verify(struct command_call *c)
 {
-	return walk(c, 1);
+	int missing = missing_folders(c);
+
+	return walk(c, 1) | missing;
 }
 
 static int look(struct command_call *c)

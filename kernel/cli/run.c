@@ -25,6 +25,7 @@ struct pair {
 	struct command_call *c;
 	pid_t sidecar, app; /* 0: not there */
 	int app_status, sidecar_status;
+	int hurry; /* we were told to end, and then once more */
 	const char *id, *http, *grpc, *metrics;
 	sigset_t waited;
 };
@@ -226,12 +227,13 @@ static int wait_for_sidecar(struct pair *p)
 
 static int start_app(struct pair *p)
 {
-	const char *port = command_flag(p->c, "app-port"), *protocol = command_flag(p->c, "app-protocol");
+	const char *port = command_flag(p->c, "app-port"), *protocol = command_flag(p->c, "app-protocol"),
+		   *address = command_flag(p->c, "app-channel-address");
 
 	setenv("APP_ID", p->id, 1);
 	setenv("APP_PORT", port ? port : "", 1);
 	setenv("APP_PROTOCOL", protocol ? protocol : "http", 1);
-	setenv("APP_CHANNEL_ADDRESS", "127.0.0.1", 1);
+	setenv("APP_CHANNEL_ADDRESS", address ? address : "127.0.0.1", 1);
 	setenv("DAPR_HTTP_PORT", p->http, 1);
 	setenv("DAPR_GRPC_PORT", p->grpc, 1);
 	setenv("DAPR_METRICS_PORT", p->metrics, 1);
@@ -241,16 +243,22 @@ static int start_app(struct pair *p)
 	return p->app < 0 ? -1 : 0;
 }
 
+/* With all that it has started. Whoever does not want to wait for it signals again. */
 static void end(struct pair *p, pid_t *pid)
 {
 	int64_t until = clock_ms() + STOP_MS;
+	pid_t group = *pid;
 
-	if (*pid > 0)
-		kill(*pid, SIGTERM);
-	while (*pid > 0 && clock_ms() < until)
-		next_signal(p, 100);
-	if (*pid > 0)
-		kill(-*pid, SIGKILL);
+	if (group <= 0)
+		return;
+	p->hurry = 0;
+	kill(-group, SIGTERM);
+	while ((*pid > 0 || kill(-group, 0) == 0) && clock_ms() < until && !p->hurry)
+		p->hurry = next_signal(p, 50) != 0;
+	if (*pid <= 0 && kill(-group, 0) < 0)
+		return;
+	command_failed("%s does not end and is killed", pid == &p->app ? "the application" : "the sidecar");
+	kill(-group, SIGKILL);
 	while (*pid > 0)
 		next_signal(p, 100);
 }
@@ -297,26 +305,31 @@ static int run(struct command_call *c)
 
 const struct command run_both = {
 	"run",
-	"[FLAGS] [-- COMMAND [ARGUMENT...]]",
+	"[FLAGS] [--] [COMMAND [ARGUMENT...]]",
 	"Run an application and its sidecar as one",
 	run,
 	{
-		{ "app-id", "ID", "Identity of the application; by default a random one" },
-		{ "app-port", "PORT", "Where the application listens" },
-		{ "app-protocol", "NAME", "http, https, h2c, grpc or grpcs" },
+		{ "app-id", "ID", "Identity of the application; by default a random one", 'a' },
+		{ "app-port", "PORT", "Where the application listens", 'p' },
+		{ "app-protocol", "NAME", "http, https, h2c, grpc or grpcs", 'P' },
 		{ "app-max-concurrency", "N", "Calls to the application at once" },
-		{ "enable-app-health-check", "BOOL", "Probe the application" },
+		{ "enable-app-health-check", NULL, "Probe the application" },
 		{ "app-health-check-path", "PATH", "Where" },
-		{ "dapr-http-port", "PORT", "The sidecar's HTTP API; by default a free one" },
-		{ "dapr-grpc-port", "PORT", "The sidecar's gRPC API; by default a free one" },
-		{ "metrics-port", "PORT", "The sidecar's metrics; by default a free one" },
+		{ "dapr-http-port", "PORT", "The sidecar's HTTP API; by default a free one", 'H' },
+		{ "dapr-grpc-port", "PORT", "The sidecar's gRPC API; by default a free one", 'G' },
+		{ "metrics-port", "PORT", "The sidecar's metrics; by default a free one", 'M' },
 		{ "resources-path", "FOLDER",
-		  "Resources; may be repeated. By default state and topics in SQLite files and the environment's secrets" },
-		{ "config", "FILE", "Configuration; may be repeated" },
+		  "Resources; may be repeated. By default state and topics in SQLite files and the environment's secrets",
+		  'd' },
+		{ "config", "FILE", "Configuration; may be repeated", 'c' },
 		{ "plugins-path", "FOLDER", "Where plugins lie; may be repeated" },
 		{ "min-tier", "TIER", "Refuse components below: community, standard or managed" },
 		{ "log-level", "LEVEL", "debug, info, warn, error or fatal" },
-		{ "unix-domain-socket", "FOLDER", "Serve the APIs on sockets in this folder" },
+		{ "unix-domain-socket", "FOLDER", "Serve the APIs on sockets in this folder", 'u' },
+		{ "log-as-json", NULL, "Write the sidecar's log as JSON" },
+		{ "enable-api-logging", NULL, "Log each call of the API" },
+		{ "app-channel-address", "ADDRESS", "Where the application listens, if not here" },
 		{ "loops", "N", "Threads of the sidecar" },
-	}
+	},
+	.runs = 1,
 };

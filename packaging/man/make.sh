@@ -36,7 +36,7 @@ commands()
 	/^Usage: / { sub(/^Usage: /, ""); sub(/ *$/, ""); gsub(/-/, "\\-"); printf ".SS \"%s\"\n", $0; what = 1; next }
 	/^Flags:/ || /^$/ { next }
 	what { out($0); what = 0; next }
-	/^  --/ { sub(/^ */, ""); gsub(/-/, "\\-"); printf ".TP\n.B %s\n", $0; next }
+	/^  (-[A-Za-z], )?--/ { sub(/^ */, ""); gsub(/-/, "\\-"); printf ".TP\n.B %s\n", $0; next }
 	{ sub(/^ */, ""); out($0) }'
 }
 

@@ -120,6 +120,65 @@ def test_run_ends_both_on_one_signal(tmp_path):
         os.kill(app, 0)
 
 
+def begun(tmp_path, script, *flags):
+    """`davit run` of a shell's script that writes its pid, once it has: (davit, that pid)."""
+    pid_file = tmp_path / "pid"
+    p = subprocess.Popen([DAVIT, "run", "--log-level", "error", *flags, "--", "sh", "-c", "echo $$ > %s; %s" % (pid_file, script)],
+                         env=environment(tmp_path), stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 30
+    while not (pid_file.exists() and pid_file.read_text().strip()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return p, int(pid_file.read_text())
+
+
+def gone(group):
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_second_signal_does_not_wait_for_who_ignores_the_first(tmp_path):
+    p, app = begun(tmp_path, "trap '' TERM INT; while :; do sleep 0.1; done")
+    p.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        p.wait(1)
+    p.send_signal(signal.SIGINT)
+    assert p.wait(8) == 128 + signal.SIGKILL and gone(app)
+    assert p.communicate()[1].endswith("davit: the application does not end and is killed\n")
+
+
+def test_what_the_application_has_started_ends_with_it(tmp_path):
+    p, app = begun(tmp_path, "sleep 100; true")
+    p.send_signal(signal.SIGTERM)
+    p.communicate(timeout=20)
+    assert gone(app)
+
+
+def test_run_takes_the_short_flags_of_daprs_program_and_a_command_without_dashes(tmp_path):
+    done = davit("run", "-a", "shop", "-p", "6001", "-P", "grpc", "--log-level", "error", "--enable-app-health-check=false", "sh", "-c",
+                 "echo $APP_ID $APP_PORT $APP_PROTOCOL $1", "sh", "--help", env=environment(tmp_path))
+    assert (done.returncode, done.stdout) == (0, "shop 6001 grpc --help\n")
+
+
+@pytest.mark.parametrize("words, says", [
+    (["frob"], "there is no command frob"), (["plugins", "frob"], "there is no command plugins frob"), (["plugins"], "plugins what?"),
+    (["run", "-x"], "there is no flag -x"), (["run", "--app-id"], "--app-id needs a value"),
+])
+def test_what_there_is_not_is_named(words, says):
+    done = davit(*words)
+    assert done.returncode == 2 and says in done.stderr.split("\n\n")[-1]
+
+
+def test_verify_misses_a_folder_that_is_not_there(tmp_path):
+    done = davit("plugins", "verify", "--plugins-path", str(tmp_path / "none"))
+    assert done.returncode == 1 and str(tmp_path / "none") + ": No such file or directory" in done.stderr
+
+
 def test_run_of_what_cannot_start_says_so(tmp_path):
     done = davit("run", "--log-level", "error", "--", "/no/such/program", env=environment(tmp_path))
     assert done.returncode == 127 and "/no/such/program" in done.stderr

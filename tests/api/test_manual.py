@@ -39,7 +39,7 @@ def commands():
 
 
 def flags(text):
-    return set(re.findall(r"^ *(--[a-z0-9-]+)", text, re.M))
+    return set(re.findall(r"^ *(?:-[A-Za-z], )?(--[a-z0-9-]+)", text, re.M))
 
 
 @pytest.mark.parametrize("name", PAGES)
