@@ -75,17 +75,41 @@ static int reads_secrets(const struct component *c)
 	return 0;
 }
 
-/* Parks until the component's secret store is open or has failed. -1: there is no such store among the resources. */
-static int wait_for_store(struct one *o, const struct component *c)
+/* Where the store lies that this one reads its secrets from; ncomponents: nowhere, or it reads none. */
+static size_t store_of(const struct blocks *b, size_t at)
 {
-	struct opening *all = o->all;
+	const struct component *c = b->components[at].resource;
 	size_t i;
 
-	for (i = 0; i < all->b->ncomponents; i++)
-		if (i != o->at && str_eq(all->b->components[i].resource->name, c->secret_store) &&
-		    str_starts(all->b->components[i].resource->type, STR("secretstores.")))
+	if (!reads_secrets(c))
+		return b->ncomponents;
+	for (i = 0; i < b->ncomponents; i++)
+		if (i != at && str_eq(b->components[i].resource->name, c->secret_store) &&
+		    str_starts(b->components[i].resource->type, STR("secretstores.")))
 			break;
-	if (i == all->b->ncomponents)
+	return i;
+}
+
+/* Stores that read their secrets from one another would wait for ever. */
+static int is_ring(const struct blocks *b, size_t at)
+{
+	size_t i = store_of(b, at), steps;
+
+	for (steps = 0; steps < b->ncomponents && i < b->ncomponents; steps++) {
+		if (i == at)
+			return 1;
+		i = store_of(b, i);
+	}
+	return 0;
+}
+
+/* Parks until the component's secret store is open or has failed. -1: no such store will ever be open. */
+static int wait_for_store(struct one *o)
+{
+	struct opening *all = o->all;
+	size_t i = store_of(all->b, o->at);
+
+	if (i == all->b->ncomponents || is_ring(all->b, o->at))
 		return -1;
 	while (!all->finished[i]) {
 		o->fiber = fiber_self();
@@ -275,7 +299,7 @@ static struct error open_component(struct one *one, struct opened *o)
 
 	if (called(c->type) == NULL)
 		return error_new(b->arena, ERROR_INVALID_ARGUMENT, NULL, "incorrect type " STR_FMT, STR_ARG(c->type));
-	if (reads_secrets(c) && wait_for_store(one, c) < 0) {
+	if (reads_secrets(c) && wait_for_store(one) < 0) {
 		log_warn("Component " STR_FMT " references a secret store that isn't loaded: " STR_FMT, STR_ARG(c->name),
 			 STR_ARG(c->secret_store));
 		o->error = STR("its secret store is not loaded");

@@ -65,7 +65,7 @@ static void open_names(struct runtime *r)
 
 	if (r->o->min_tier.n > 0)
 		tier_of(r->o->min_tier, &o.min_tier);
-	r->names = names_open(&o, r->arena, &r->names_failure);
+	r->names = names_open(&o);
 	r->invoker.names = r->names;
 	if (r->names != NULL)
 		r->invoker.host = names_host(r->names);
@@ -164,12 +164,8 @@ failed:
 
 int runtime_serve(struct runtime *r, struct arena *a, struct str *ret_message)
 {
-	if (r->blocks == NULL) {
+	if (r->blocks == NULL || r->names == NULL) {
 		*ret_message = STR("out of memory");
-		return -1;
-	}
-	if (r->names == NULL) {
-		*ret_message = arena_str(a, r->names_failure);
 		return -1;
 	}
 	if (r->blocks->failure.n > 0) {

@@ -35,7 +35,6 @@ struct runtime {
 	struct subscribers *subscribers;
 	struct invoker invoker;
 	struct names *names;	/* set on the first loop, as blocks is */
-	struct str names_failure; /* in arena */
 	struct loop_task task;
 	int64_t began_ms;
 	int within_ms; /* while closing */

@@ -127,26 +127,22 @@ static struct error open_it(struct names *n, struct component_type *t, struct st
 }
 
 /*
- * What was asked for must be there. What is only the default may be missing, as where no interface has multicast: then this
- * sidecar finds no other, and says so when it is asked to.
+ * As in Dapr, a resolver that is missing or does not open keeps nobody from serving: this sidecar finds no other, and says so
+ * when it is asked to. It is an error where the resolver was asked for, not where it is only the default and, say, no interface
+ * has multicast.
  */
-static struct names *refuse(struct names *n, struct arena *a, const char *word, const char *what, struct str log_name,
-			    struct str why, struct str *ret_message)
+static struct names *without(struct names *n, const char *word, const char *what, struct str log_name, struct str why)
 {
-	if (n->o.configuration->name_resolution.component.n == 0) {
-		n->missing = arena_printf(n->arena, "name resolver not initialized: " STR_FMT, STR_ARG(why));
+	n->missing = arena_printf(n->arena, "name resolver not initialized: " STR_FMT, STR_ARG(why));
+	if (n->o.configuration->name_resolution.component.n == 0)
 		log_warn("No name resolution, so that other applications cannot be found: " STR_FMT ": " STR_FMT,
 			 STR_ARG(log_name), STR_ARG(why));
-		return n;
-	}
-	*ret_message = arena_printf(a, "[%s]: %s error occurred for " STR_FMT ": " STR_FMT, word, what,
-				    STR_ARG(log_name), STR_ARG(why));
-	addresses_free(n->known);
-	arena_unref(n->arena);
-	return NULL;
+	else
+		log_error("[%s]: %s error occurred for " STR_FMT ": " STR_FMT, word, what, STR_ARG(log_name), STR_ARG(why));
+	return n;
 }
 
-struct names *names_open(const struct names_options *o, struct arena *a, struct str *ret_message)
+struct names *names_open(const struct names_options *o)
 {
 	struct str name = o->configuration->name_resolution.component,
 		   version = o->configuration->name_resolution.version;
@@ -157,10 +153,8 @@ struct names *names_open(const struct names_options *o, struct arena *a, struct 
 	struct names *n;
 	struct error e;
 
-	if (own == NULL) {
-		*ret_message = STR("out of memory");
+	if (own == NULL)
 		return NULL;
-	}
 	n = arena_zalloc(own, sizeof(*n));
 	n->arena = own;
 	n->o = *o;
@@ -177,7 +171,7 @@ struct names *names_open(const struct names_options *o, struct arena *a, struct 
 	t = registry_find(o->registry, &wish, own, &why);
 	if (t == NULL || registry_load(o->registry, t, own, &why) < 0) {
 		metrics_component_init_failed(o->metrics, STR("nameResolution"), STR("creation"), name);
-		return refuse(n, a, "CREATE_COMPONENT_FAILURE", "creation", log_name, why, ret_message);
+		return without(n, "CREATE_COMPONENT_FAILURE", "creation", log_name, why);
 	}
 	if (str_is(t->about->status, "alpha") || str_is(t->about->status, "beta"))
 		log_warn("Name resolution " STR_FMT " has status " STR_FMT ": it is not supported for production",
@@ -185,7 +179,7 @@ struct names *names_open(const struct names_options *o, struct arena *a, struct 
 	e = open_it(n, t, name, own);
 	if (error_is(&e)) {
 		metrics_component_init_failed(o->metrics, STR("nameResolution"), STR("init"), name);
-		return refuse(n, a, "INIT_COMPONENT_FAILURE", "initialization", log_name, e.message, ret_message);
+		return without(n, "INIT_COMPONENT_FAILURE", "initialization", log_name, e.message);
 	}
 	log_info("Initialized name resolution to " STR_FMT, STR_ARG(name));
 	return n;

@@ -26,9 +26,8 @@ struct names_options {
 	struct metrics *metrics;
 };
 
-/* From a fiber. Opens the component and announces this sidecar. NULL: *ret_message, in a, is what Dapr's start would end
- * with. */
-struct names *names_open(const struct names_options *o, struct arena *a, struct str *ret_message);
+/* From a fiber. Opens the component and announces this sidecar; when that fails, resolving says why. NULL: no memory. */
+struct names *names_open(const struct names_options *o);
 int names_close(struct names *n, int within_ms); /* from a fiber; -1: it did not close in time. NULL is fine */
 
 /* "10.0.0.7:50002" in the scope's arena, known for up to a second. From a fiber. */

@@ -338,6 +338,26 @@ def test_a_slow_component_delays_nobody_else(tmp_path):
     holder.close()
 
 
+@pytest.mark.parametrize("ring", [("a", "b"), ("a", "b", "c")])
+def test_secret_stores_that_read_from_one_another_are_left_out(start, ring):
+    stores = [component(name, "secretstores.local.file", {"secretsFile": {"secretKeyRef": {"name": "k"}}}, secret_store=other)
+              for name, other in zip(ring, ring[1:] + ring[:1])]
+    reader = component("reader", "state.in-memory", {"x": {"secretKeyRef": {"name": "k"}}}, secret_store="a")
+    s = start(*stores, reader, MEMORY)
+    assert names(s) == ["store"]
+
+
+@pytest.mark.parametrize("resolver", ["nope", "sqlite"])
+def test_without_the_resolver_that_was_asked_for_it_serves(start, resolver):
+    s = start(MEMORY, config=[configuration({"nameResolution": {"component": resolver, "version": "v1",
+                                                                "configuration": {"connectionString": "/nowhere/x.db"}}})])
+    assert names(s) == ["store"]
+    s.wait_log("nr (%s/v1)" % resolver)
+    r = s.post("/v1.0/invoke/other/method/x")
+    assert r.status == 500 and r.code == "ERR_DIRECT_INVOKE"
+    assert "other" in r.message
+
+
 PLANTED = "planted-3f9c0d"
 
 
