@@ -2,6 +2,7 @@
 #include "plugin/properties.h"
 
 #include "base/banned.h"
+#include "base/buf.h"
 #include "base/log.h"
 
 #define LOG_SCOPE "davit.plugin"
@@ -60,6 +61,18 @@ static int allowed(const struct manifest_field *f, struct str value)
 	return f->nallowed == 0;
 }
 
+/* The value itself is not shown: it may have come from a secret. */
+static struct error not_allowed(struct arena *a, const struct manifest_field *f)
+{
+	struct buf b = buf_in(a);
+	size_t i;
+
+	for (i = 0; i < f->nallowed; i++)
+		buf_printf(&b, "%s" STR_FMT, i ? ", " : "", STR_ARG(f->allowed[i]));
+	return error_new(a, ERROR_INVALID_ARGUMENT, NULL, "metadata field '" STR_FMT "' does not allow this value; it is one of: "
+			 STR_FMT, STR_ARG(f->name), STR_ARG(buf_str(&b)));
+}
+
 static struct error complete(struct arena *a, const struct manifest_component *c, struct davit_pair *props, size_t *n)
 {
 	size_t i;
@@ -75,8 +88,7 @@ static struct error complete(struct arena *a, const struct manifest_component *c
 					    : error_new(a, ERROR_INVALID_ARGUMENT, NULL, "metadata field '" STR_FMT
 							"' is required and not set", STR_ARG(f->name));
 		else if (p != NULL && p->value.n > 0 && !allowed(f, as_str(p->value)))
-			return error_new(a, ERROR_INVALID_ARGUMENT, NULL, "metadata field '" STR_FMT "' does not allow "
-					 "this value", STR_ARG(f->name));
+			return not_allowed(a, f);
 	}
 	return ERROR_NONE;
 }

@@ -75,6 +75,21 @@ def test_a_password_and_a_database(tmp_path):
     server.stop()
 
 
+def test_a_password_that_the_server_does_not_ask_for(tmp_path):
+    """As Dapr's client, which tells it with HELLO, where a default user without a password takes any."""
+    server = Redis(tmp_path)
+    bench({"redisHost": server.host, "redisPassword": "of-before"}, "-q")
+    bench({"redisHost": server.host, "redisUsername": "nobody", "redisPassword": "of-before"}, "-f", "AUTH: WRONGPASS")
+    server.stop()
+
+
+def test_what_is_without_effect_is_said(tmp_path):
+    server = Redis(tmp_path)
+    out = bench({"redisHost": server.host, "redisType": "standalone", "queryIndexes": "[]"}, "-q", "-v")
+    assert 'redisType "standalone" is neither node nor cluster' in out and "queryIndexes is of no effect" in out
+    server.stop()
+
+
 def test_a_user_with_few_rights(tmp_path):
     """What the store needs and nothing else; the text of a script each time where EVALSHA is not among it."""
     server = Redis(tmp_path, ("user", "dapr", "on", ">pw", "~*", "+hgetall", "+get", "+eval", "+hget", "+hset", "+hincrby", "+hmget",

@@ -120,6 +120,15 @@ static davit_status expect(struct redis_link *l, davit_status status, redisReply
 	return status;
 }
 
+/* A server whose default user needs no password takes any, if it is told as HELLO tells it; AUTH with a password alone is answered so. */
+static int wants_no_password(const redisReply *r)
+{
+	static const char sentence[] = "ERR AUTH <password> called without any password configured";
+
+	return r->type == REDIS_REPLY_ERROR && r->len >= sizeof(sentence) - 1 &&
+	       memcmp(r->str, sentence, sizeof(sentence) - 1) == 0;
+}
+
 static davit_status log_in(struct redis_link *l, struct davit_call *call, int64_t timeout_ms,
 			   const struct redis_login *who)
 {
@@ -131,7 +140,9 @@ static davit_status log_in(struct redis_link *l, struct davit_call *call, int64_
 		status = redis_link_ask(l, call, timeout_ms, &r, "AUTH", who->username, who->password, NULL);
 	else if (who->password != NULL)
 		status = redis_link_ask(l, call, timeout_ms, &r, "AUTH", who->password, NULL);
-	if (who->password != NULL)
+	if (who->password != NULL && status == DAVIT_OK && who->username == NULL && wants_no_password(r))
+		freeReplyObject(r);
+	else if (who->password != NULL)
 		status = expect(l, status, r, "AUTH");
 	if (status != DAVIT_OK || who->db == 0)
 		return status;
