@@ -214,6 +214,20 @@ static struct error add_block(struct blocks *b, struct opened *o, const struct d
 	}
 }
 
+/* One of ours that is misspelt would otherwise be a pin that does not hold. */
+static void warn_of_annotations(const struct component *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->annotations.n; i++) {
+		struct str name = c->annotations.p[i].key;
+
+		if (str_starts(name, STR("davit.dev/")) && !str_is(name, REGISTRY_PLUGIN) && !str_is(name, REGISTRY_VERSION))
+			log_warn("Component " STR_FMT ": there is no annotation " STR_FMT "; there are " REGISTRY_PLUGIN " and "
+				 REGISTRY_VERSION, STR_ARG(c->name), STR_ARG(name));
+	}
+}
+
 static struct error find_type(struct blocks *b, const struct component *c, struct component_type **ret_type)
 {
 	struct registry_wish wish = { .type = c->type,
@@ -224,6 +238,7 @@ static struct error find_type(struct blocks *b, const struct component *c, struc
 	struct component_type *t = NULL;
 	struct str why, socket;
 
+	warn_of_annotations(c);
 	t = registry_find(b->o.registry, &wish, b->arena, &why);
 	if (t == NULL) {
 		t = pluggable_find(b->o.pluggable, c->type, c->version, clock_ns() + c->init_timeout, b->arena, &socket);

@@ -10,11 +10,18 @@
 
 #define HANG_MS 30000
 #define LOOK_MS 200
+#define LENT 64
 #define ALTERNATE 32768 /* bytes of stack to tell of a crash on */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct call *watched; /* on the way */
 static int expected, ending; /* atomic */
+
+static struct {
+	const char *from;
+	size_t n;
+} lent[LENT];
+static int nlent;
 
 static _Thread_local const char *inside;
 static _Thread_local char alternate[ALTERNATE];
@@ -67,12 +74,34 @@ static const char *meaning(int sig)
 	}
 }
 
-static void on_crash(int sig)
+void end_lent(const void *pages, size_t n)
+{
+	if (nlent == LENT)
+		return;
+	lent[nlent].from = pages;
+	lent[nlent++].n = n;
+}
+
+static int was_lent(const char *address)
+{
+	int i;
+
+	for (i = 0; i < nlent; i++)
+		if (address >= lent[i].from && address < lent[i].from + lent[i].n)
+			return 1;
+	return 0;
+}
+
+static void on_crash(int sig, siginfo_t *info, void *context)
 {
 	static int crashed;
 
+	(void)context;
 	if (__atomic_exchange_n(&crashed, 1, __ATOMIC_SEQ_CST)) /* another thread, or in telling of it */
 		_exit(1);
+	if (sig == SIGSEGV && was_lent(info->si_addr))
+		end_here(inside ? inside : "a thread of the plugin's own", "it uses what an earlier call was given, which is gone "
+			 "when that call is over: copy what is to be kept");
 	end_here(inside ? inside : "outside of every operation, or on a thread of the plugin's own", "%s after \"%s\"; build it with -fsanitize=address, or run "
 		 "davit-bench in gdb, to see where", meaning(sig), report_last());
 }
@@ -93,7 +122,7 @@ void end_thread(void)
 void end_prepare(void)
 {
 	static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
-	struct sigaction act = { .sa_handler = on_crash, .sa_flags = SA_ONSTACK };
+	struct sigaction act = { .sa_sigaction = on_crash, .sa_flags = SA_ONSTACK | SA_SIGINFO };
 	size_t i;
 
 	atexit(on_exit_of_plugin);

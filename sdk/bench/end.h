@@ -18,6 +18,9 @@ void end_expected(void);
 /* A finding that nothing can go on after: "NAME: sentence"; name NULL: without. Any thread; does not return. */
 _Noreturn void end_here(const char *name, const char *sentence, ...) __attribute__((format(printf, 2, 3)));
 
+/* These pages were lent to an operation, and are not to be read any more: who crashes there is told so. */
+void end_lent(const void *pages, size_t n);
+
 /* The call is on the way, and the bench ends if it still is after half a minute. Until end_unwatch. */
 void end_watch(struct call *c);
 void end_unwatch(struct call *c);

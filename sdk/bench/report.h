@@ -36,6 +36,8 @@ void suite_names(struct host *h, const struct davit_pair *expected, size_t n, co
 		 size_t nabsent);
 /* The manifest beside the library against its table, and against the properties it is opened with. */
 void suite_manifest(const struct host *h, const char *library, const struct davit_pair *props, size_t n);
+/* What operations are given is gone when they are over. */
+void suite_lent(struct host *h);
 /* Only of a component on a loop. */
 void suite_loop(struct host *h);
 /* A host that refuses, cancels, is an earlier one; opens another instance with the same properties. */

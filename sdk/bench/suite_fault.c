@@ -226,6 +226,7 @@ void suite_fault(struct host *h, const struct davit_pair *props, size_t n)
 		out_of_time(h, &probes[i]);
 		nobody_waits(h, &probes[i]);
 	}
+	suite_lent(h);
 	odd_hosts(h, props, n);
 	if (h->component->block == DAVIT_BLOCK_PUBSUB)
 		no_credit(h);

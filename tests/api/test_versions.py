@@ -69,6 +69,11 @@ def test_nothing_fits(tmp_path, plugins, annotations, says):
     assert code == 1 and says in log
 
 
+def test_an_annotation_of_ours_that_there_is_not_is_told(tmp_path, plugins):
+    _, log = opened(tmp_path, plugins, resource(plugin_versions="0.2.0"))
+    assert "Component rogue: there is no annotation davit.dev/plugin-versions; there are davit.dev/plugin and davit.dev/plugin-version" in log
+
+
 @pytest.mark.parametrize("status", ["alpha", "beta"])
 def test_alpha_and_beta_say_so(tmp_path, plugins, status):
     s = Sidecar(tmp_path / "run", resource("rogue", "state." + status), flags={"plugins-path": plugins.path}).start()

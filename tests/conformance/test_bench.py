@@ -79,6 +79,7 @@ def rogue(tmp_path_factory):
     ("abort", "fault", "get: it aborts"), ("crash", "fault", "get: it crashes"), ("overflow", "fault", "get: it crashes"),
     ("never", "fault", "get: memory is refused, and it has not ended"), ("stubborn", "fault", "get: cancelled, it goes on for 1"),
     ("sleep", "conformance", "get: does not block the loop"), ("open-crash", "fault", "open: it crashes"),
+    ("keep", "fault", "get: it uses what an earlier call was given"),
 ])
 def test_it_finds_who_misbehaves(rogue, tmp_path, how, suite, says):
     report = tmp_path / "report.json"

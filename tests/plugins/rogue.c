@@ -162,6 +162,14 @@ static davit_status store_get(void *self, struct davit_call *call, const struct 
 	if (how(s, "flood"))
 		while (emit_value(call, "\"flood\"") == DAVIT_OK)
 			;
+	if (how(s, "keep")) { /* the key of the call before */
+		static struct davit_str kept;
+		static volatile char first;
+
+		if (kept.p != NULL)
+			first = kept.p[0];
+		kept = in->key;
+	}
 	if (how(s, "exit"))
 		exit(0);
 	if (how(s, "abort"))
