@@ -26,42 +26,12 @@ static atomic_int finished[ERROR_UNAUTHENTICATED + 1], befores, cancels;
 
 static atomic_int fail_in, fail_next; /* the allocation that fails, 0 and below: none; the same for the next call */
 
-/* In place of base/mem.c. */
 static int fails(void)
 {
 	return fail_in > 0 && atomic_fetch_sub(&fail_in, 1) == 1;
 }
 
-void *mem_alloc(size_t n)
-{
-	return fails() ? NULL : malloc(n ? n : 1);
-}
-
-void *mem_zalloc(size_t n)
-{
-	return fails() ? NULL : calloc(1, n ? n : 1);
-}
-
-void *mem_resize(void *p, size_t n)
-{
-	return fails() ? NULL : realloc(p, n ? n : 1);
-}
-
-char *mem_dup(const void *p, size_t n)
-{
-	char *q = mem_alloc(n + 1);
-
-	if (q == NULL)
-		return NULL;
-	memcpy(q, p, n);
-	q[n] = '\0';
-	return q;
-}
-
-void mem_free(void *p)
-{
-	free(p);
-}
+#include "failing_mem.h"
 
 static int64_t number(struct grpc_call *c, struct str name, int64_t otherwise)
 {

@@ -20,39 +20,12 @@
 
 static _Atomic int fail_at; /* this allocation of the loop's thread fails; 0: none */
 
-/* In place of base/mem.c, so that the n-th allocation can fail. */
-void *mem_alloc(size_t n)
+static int fails(void)
 {
-	return fail_at > 0 && loop_self() != NULL && --fail_at == 0 ? NULL : malloc(n ? n : 1);
+	return fail_at > 0 && loop_self() != NULL && --fail_at == 0;
 }
 
-void *mem_zalloc(size_t n)
-{
-	void *p = mem_alloc(n);
-
-	return p ? memset(p, 0, n) : NULL;
-}
-
-void *mem_resize(void *p, size_t n)
-{
-	return realloc(p, n ? n : 1);
-}
-
-char *mem_dup(const void *p, size_t n)
-{
-	char *q = mem_alloc(n + 1);
-
-	if (q != NULL) {
-		memcpy(q, p, n);
-		q[n] = '\0';
-	}
-	return q;
-}
-
-void mem_free(void *p)
-{
-	free(p);
-}
+#include "failing_mem.h"
 
 /* ---- The component ---- */
 

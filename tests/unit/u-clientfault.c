@@ -7,39 +7,12 @@
 
 static _Thread_local int fail_at; /* this allocation of the thread fails; 0: none */
 
-/* In place of base/mem.c. */
-void *mem_alloc(size_t n)
+static int fails(void)
 {
-	return fail_at > 0 && --fail_at == 0 ? NULL : malloc(n ? n : 1);
+	return fail_at > 0 && --fail_at == 0;
 }
 
-void *mem_zalloc(size_t n)
-{
-	void *p = mem_alloc(n);
-
-	return p ? memset(p, 0, n) : NULL;
-}
-
-void *mem_resize(void *p, size_t n)
-{
-	return fail_at > 0 && --fail_at == 0 ? NULL : realloc(p, n ? n : 1);
-}
-
-char *mem_dup(const void *p, size_t n)
-{
-	char *q = mem_alloc(n + 1);
-
-	if (q != NULL) {
-		memcpy(q, p, n);
-		q[n] = '\0';
-	}
-	return q;
-}
-
-void mem_free(void *p)
-{
-	free(p);
-}
+#include "failing_mem.h"
 
 /* A request for more than any buffer holds at first, with a body of its own. 1: it ended before the n-th allocation. */
 static int ask_failing(int n)

@@ -14,37 +14,7 @@ static int fails(void)
 	return n == 1;
 }
 
-/* In place of base/mem.c. */
-void *mem_alloc(size_t n)
-{
-	return fails() ? NULL : malloc(n ? n : 1);
-}
-
-void *mem_zalloc(size_t n)
-{
-	return fails() ? NULL : calloc(1, n ? n : 1);
-}
-
-void *mem_resize(void *p, size_t n)
-{
-	return fails() ? NULL : realloc(p, n ? n : 1);
-}
-
-char *mem_dup(const void *p, size_t n)
-{
-	char *q = mem_alloc(n + 1);
-
-	if (q != NULL) {
-		memcpy(q, p, n);
-		q[n] = '\0';
-	}
-	return q;
-}
-
-void mem_free(void *p)
-{
-	free(p);
-}
+#include "failing_mem.h"
 
 struct script {
 	const char *name, *bytes;

@@ -9,57 +9,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "failing_malloc.h"
 #include "resources/load.h"
-
-/* The n-th allocation fails, whoever asks. Not with a sanitizer, which has an allocator of its own. */
-static long fail_at, living;
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define COUNTED 1
-void *__libc_malloc(size_t n);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t n);
-
-void __libc_free(void *p);
-
-static int fails(void)
-{
-	if (fail_at == 0 || --fail_at > 0)
-		return 0;
-	errno = ENOMEM;
-	return 1;
-}
-
-static void *counted(void *p)
-{
-	living += p != NULL;
-	return p;
-}
-
-void *malloc(size_t n)
-{
-	return fails() ? NULL : counted(__libc_malloc(n));
-}
-
-void *calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : counted(__libc_calloc(n, size));
-}
-
-void *realloc(void *p, size_t n)
-{
-	void *q = fails() ? NULL : __libc_realloc(p, n);
-
-	living += p == NULL && q != NULL;
-	return q;
-}
-
-void free(void *p)
-{
-	living -= p != NULL;
-	__libc_free(p);
-}
-#endif
 
 static struct arena *arena;
 static char folder[64], log_file[80];

@@ -6,54 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "failing_malloc.h"
 #include "telemetry/metrics.h"
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-static long fail_at, living;
-
-void *__libc_malloc(size_t n);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t n);
-void __libc_free(void *p);
-
-static int fails(void)
-{
-	if (fail_at == 0 || --fail_at > 0)
-		return 0;
-	errno = ENOMEM;
-	return 1;
-}
-
-static void *counted(void *p)
-{
-	living += p != NULL;
-	return p;
-}
-
-void *malloc(size_t n)
-{
-	return fails() ? NULL : counted(__libc_malloc(n));
-}
-
-void *calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : counted(__libc_calloc(n, size));
-}
-
-void *realloc(void *p, size_t n)
-{
-	void *q = fails() ? NULL : __libc_realloc(p, n);
-
-	living += p == NULL && q != NULL;
-	return q;
-}
-
-void free(void *p)
-{
-	living -= p != NULL;
-	__libc_free(p);
-}
-
+#ifdef COUNTED
 #define S(literal) \
 	{ \
 		literal, sizeof(literal) - 1 \
@@ -133,7 +89,7 @@ int main(void)
 	TCase *t = tcase_create("metrics-memory");
 
 	tcase_set_timeout(t, 60);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifdef COUNTED
 	tcase_add_test(t, the_nth_allocation_fails);
 #endif
 	suite_add_tcase(s, t);
