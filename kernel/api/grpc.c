@@ -198,11 +198,11 @@ static void log_call(struct api *api, struct grpc_call *c, const struct error *e
 	size_t n = 0;
 
 	(void)api;
-	fields[n++] = (struct log_field){ "code", arena_printf(c->arena, "%d", e->code) };
-	fields[n++] = (struct log_field){ "duration", arena_printf(c->arena, "%lld", (long long)(ns / 1000000)) };
-	fields[n++] = (struct log_field){ "method", c->path };
+	fields[n++] = (struct log_field){ "code", arena_printf(c->arena, "%d", e->code), 1 };
+	fields[n++] = (struct log_field){ "duration", arena_printf(c->arena, "%lld", (long long)(ns / 1000000)), 1 };
+	fields[n++] = (struct log_field){ "method", c->path, 0 };
 	if (agent.n > 0)
-		fields[n++] = (struct log_field){ "useragent", agent };
+		fields[n++] = (struct log_field){ "useragent", agent, 0 };
 	log_with(LOG_INFO, "dapr.runtime.grpc.api-info", fields, n, STR("gRPC API Called"));
 }
 

@@ -93,15 +93,15 @@ static void log_call(struct request *r, int64_t ns)
 
 	if (r->route == NULL || ((r->route->flags & ROUTE_HEALTH) && !r->api->log_health))
 		return;
-	fields[n++] = (struct log_field){ "code", arena_printf(r->arena, "%d", r->x->status) };
-	fields[n++] = (struct log_field){ "duration", arena_printf(r->arena, "%lld", (long long)(ns / 1000000)) };
+	fields[n++] = (struct log_field){ "code", arena_printf(r->arena, "%d", r->x->status), 1 };
+	fields[n++] = (struct log_field){ "duration", arena_printf(r->arena, "%lld", (long long)(ns / 1000000)), 1 };
 	fields[n++] = (struct log_field){ "method", r->api->log_obfuscate ? str_of(r->route->name)
 									  : arena_printf(r->arena, STR_FMT " " STR_FMT,
 											 STR_ARG(r->x->method),
-											 STR_ARG(r->path)) };
-	fields[n++] = (struct log_field){ "size", arena_printf(r->arena, "%llu", (unsigned long long)r->x->sent) };
+											 STR_ARG(r->path)), 0 };
+	fields[n++] = (struct log_field){ "size", arena_printf(r->arena, "%llu", (unsigned long long)r->x->sent), 1 };
 	if (agent.n > 0)
-		fields[n++] = (struct log_field){ "useragent", agent };
+		fields[n++] = (struct log_field){ "useragent", agent, 0 };
 	log_with(LOG_INFO, "dapr.runtime.http-info", fields, n, STR("HTTP API Called"));
 }
 

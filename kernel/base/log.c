@@ -108,13 +108,16 @@ static void add_quoted(struct buf *b, struct str s)
 	buf_addc(b, '"');
 }
 
-static void add_field(struct buf *b, const char *name, struct str value)
+static void add_number(struct buf *b, const char *name, struct str value, int number)
 {
 	if (logger.json) {
 		buf_addc(b, b->n > 0 ? ',' : '{');
 		jstream_put(b, str_of(name));
 		buf_addc(b, ':');
-		jstream_put(b, value);
+		if (number)
+			buf_adds(b, value);
+		else
+			jstream_put(b, value);
 		return;
 	}
 	if (b->n > 0)
@@ -126,6 +129,31 @@ static void add_field(struct buf *b, const char *name, struct str value)
 		add_quoted(b, value);
 }
 
+static void add_field(struct buf *b, const char *name, struct str value)
+{
+	add_number(b, name, value, 0);
+}
+
+/* The usual fields and those given, by name. */
+static void add_fields(struct buf *b, const char *scope, const struct log_field *fields, size_t n)
+{
+	const struct log_field usual[] = {
+		{ "app_id", str_of(logger.app_id), 0 }, { "instance", str_of(logger.instance), 0 },
+		{ "scope", str_of(scope), 0 },		{ "type", STR("log"), 0 },
+		{ "ver", str_of(logger.version), 0 },
+	};
+	size_t i, at = 0;
+
+	for (i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+		for (; at < n && strcmp(fields[at].name, usual[i].name) < 0; at++)
+			add_number(b, fields[at].name, fields[at].value, fields[at].number);
+		if (i > 0 || logger.app_id[0])
+			add_field(b, usual[i].name, usual[i].value);
+	}
+	for (; at < n; at++)
+		add_number(b, fields[at].name, fields[at].value, fields[at].number);
+}
+
 void log_lines(enum log_level l, const char *scope, struct str msg)
 {
 	log_with(l, scope, NULL, 0, msg);
@@ -135,7 +163,7 @@ void log_with(enum log_level l, const char *scope, const struct log_field *field
 {
 	struct buf b = buf_init();
 	char when[CLOCK_TEXT];
-	size_t n, at = 0, i;
+	size_t n, at = 0;
 	ssize_t wrote;
 
 	if (!log_enabled(l))
@@ -144,14 +172,7 @@ void log_with(enum log_level l, const char *scope, const struct log_field *field
 	add_field(&b, "time", (struct str){ when, n });
 	add_field(&b, "level", str_of(names[l]));
 	add_field(&b, "msg", msg);
-	if (logger.app_id[0])
-		add_field(&b, "app_id", str_of(logger.app_id));
-	for (i = 0; i < nfields; i++)
-		add_field(&b, fields[i].name, fields[i].value);
-	add_field(&b, "instance", str_of(logger.instance));
-	add_field(&b, "scope", str_of(scope));
-	add_field(&b, "type", STR("log"));
-	add_field(&b, "ver", str_of(logger.version));
+	add_fields(&b, scope, fields, nfields);
 	if (logger.json)
 		buf_addc(&b, '}');
 	buf_addc(&b, '\n');

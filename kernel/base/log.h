@@ -25,9 +25,10 @@ void log_write(enum log_level l, const char *scope, const char *fmt, ...) __attr
 struct log_field {
 	const char *name;
 	struct str value;
+	int number; /* JSON has it without quotes */
 };
 
-/* With fields of its own beside the usual ones; names sorted by the caller. */
+/* With fields of its own among the usual ones, all in the order of their names; these are sorted by the caller. */
 void log_with(enum log_level l, const char *scope, const struct log_field *fields, size_t n, struct str msg);
 void log_lines(enum log_level l, const char *scope, struct str msg); /* msg as it is, of any length */
 

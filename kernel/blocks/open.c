@@ -478,7 +478,7 @@ int blocks_close(struct blocks *b, int within_ms)
 
 		if (o->instance == NULL)
 			continue;
-		log_info("Shutting down component " STR_FMT, STR_ARG(o->resource->log_name));
+		log_write(LOG_INFO, "dapr.runtime", "Shutting down component " STR_FMT, STR_ARG(o->resource->log_name));
 		list[i] = (struct closing){ o->instance, o->resource->name, fiber_self(), &left, within_ms, &stuck };
 		left++;
 		while (fiber_start(fiber_loop(fiber_self()), close_one, &list[i]) < 0)

@@ -21,6 +21,7 @@
 #include "plugin/blame.h"
 
 #define LOG_SCOPE "dapr.runtime"
+#define SIGNALS "dapr.signals" /* the scope of what is said of them */
 #define DRAIN_MS 30000 /* events that are with the application when a blocked shutdown begins */
 
 enum outcome { END, RESTART, FAIL };
@@ -128,7 +129,7 @@ static void block_shutdown(const struct options *o, struct runtime *r)
 	while (clock_ms() < until) {
 		sig = next_signal(until);
 		if (sig == SIGINT || sig == SIGTERM) {
-			log_fatal("Received signal '%s' during shutdown; exiting immediately", signal_name(sig));
+			log_write(LOG_FATAL, SIGNALS, "Received signal '%s' during shutdown; exiting immediately", signal_name(sig));
 			_exit(1);
 		}
 		if (take(RUNTIME_FORCED))
@@ -176,9 +177,9 @@ static enum outcome run(const struct options *o)
 		runtime_look(r);
 		if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP) {
 			if (sig == SIGHUP)
-				log_info("Received signal '%s'; restarting", signal_name(sig));
+				log_write(LOG_INFO, SIGNALS, "Received signal '%s'; restarting", signal_name(sig));
 			else
-				log_info("Received signal '%s'; beginning shutdown", signal_name(sig));
+				log_write(LOG_INFO, SIGNALS, "Received signal '%s'; beginning shutdown", signal_name(sig));
 			out = sig == SIGHUP ? RESTART : END;
 			over = 1;
 		} else if (take(RUNTIME_FORCED)) {

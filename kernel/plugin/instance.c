@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "base/banned.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -95,11 +96,16 @@ void instance_log(struct davit_instance *head, int32_t level, const char *text, 
 			   : level == DAVIT_LOG_WARN  ? LOG_WARN
 			   : level == DAVIT_LOG_INFO ? LOG_INFO
 						      : LOG_DEBUG;
+	struct log_field component = { .name = "component" };
+	struct buf name = buf_init();
 
-	if (log_enabled(l))
-		log_write(l, "dapr.contrib", "Component " STR_FMT " (" STR_FMT "/" STR_FMT "): %.*s",
-			  STR_ARG(i->o.name), STR_ARG(i->o.type->about->type), STR_ARG(i->o.type->about->version), (int)n,
-			  text);
+	if (!log_enabled(l))
+		return;
+	buf_printf(&name, STR_FMT " (" STR_FMT "/" STR_FMT ")", STR_ARG(i->o.name), STR_ARG(i->o.type->about->type),
+		   STR_ARG(i->o.type->about->version));
+	component.value = buf_str(&name);
+	log_with(l, "dapr.contrib", &component, 1, (struct str){ text, n });
+	buf_free(&name);
 }
 
 void instance_count(struct davit_instance *head, const char *name, int64_t n)

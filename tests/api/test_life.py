@@ -272,6 +272,27 @@ def test_api_logging(start):
     s.wait_log("gRPC API Called")
 
 
+def test_fields_of_a_line_have_daprs_types_and_order(start, tmp_path):
+    store = component("store", "state.sqlite", {"connectionString": "%s/state.db" % tmp_path})
+    s = start(store, flags={"enable-api-logging": "true", "log-as-json": "true"})
+    s.get("/v1.0/state/store/k", headers={"User-Agent": "me/1"})
+    s.rpc.GetState(api_v1.GetStateRequest(store_name="store", key="k"))
+    s.wait_log("gRPC API Called")
+    s.stop()
+    lines = [json.loads(line) for line in s.log().splitlines()]
+    (http,) = [x for x in lines if x["msg"] == "HTTP API Called" and x["method"].endswith("/store/k")]
+    assert (http["code"], http["size"], http["useragent"]) == (204, 0, "me/1") and isinstance(http["duration"], int)
+    (rpc,) = [x for x in lines if x["msg"] == "gRPC API Called"]
+    assert rpc["code"] == 0 and isinstance(rpc["duration"], int)
+    assert {x["component"] for x in lines if "state table 'state'" in x["msg"]} == {"store (state.sqlite/v1)"}
+    assert [x["scope"] for x in lines if "beginning shutdown" in x["msg"]] == ["dapr.signals"]
+    s = start(MEMORY, flags={"enable-api-logging": "true"})
+    s.read("k")
+    s.wait_log("API Called")
+    names = re.findall(r"(?:^| )([a-z_]+)=", [x for x in s.log().splitlines() if "HTTP API Called" in x][-1])
+    assert names[:3] == ["time", "level", "msg"] and names[3:] == sorted(names[3:])
+
+
 # -- the command line
 
 def run(*argv):
