@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "end.h"
 
+#include <dlfcn.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ static struct {
 	size_t n;
 } lent[LENT];
 static int nlent;
+static int handled; /* crashes are told of here; written before there are threads */
 
 static _Thread_local const char *inside;
 static _Thread_local char alternate[ALTERNATE];
@@ -116,7 +118,8 @@ void end_thread(void)
 {
 	stack_t s = { .ss_sp = alternate, .ss_size = sizeof(alternate) };
 
-	sigaltstack(&s, NULL);
+	if (handled) /* a sanitizer has one of its own, which it takes away with the thread */
+		sigaltstack(&s, NULL);
 }
 
 void end_prepare(void)
@@ -127,10 +130,11 @@ void end_prepare(void)
 
 	atexit(on_exit_of_plugin);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they tell more */
-	if (getenv("ASAN_OPTIONS") != NULL || getenv("TSAN_OPTIONS") != NULL)
+	if (dlsym(RTLD_DEFAULT, "__asan_init") != NULL || dlsym(RTLD_DEFAULT, "__tsan_init") != NULL)
 		return; /* a plugin built with one, whose library is preloaded */
 	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaction(signals[i], &act, NULL);
+	handled = 1;
 	end_thread();
 #else
 	(void)signals, (void)act, (void)i;
