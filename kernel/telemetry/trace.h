@@ -6,7 +6,8 @@
  *
  * As in Dapr a call has one of three forms, by Configuration's tracing:
  *	TRACE_OFF   samplingRate is 0: nothing is read, nothing is answered, nothing is passed on
- *	TRACE_PASS  no exporter and no samplingRate: what came in is what goes out; who sends nothing gets nothing
+ *	TRACE_PASS  no exporter and no samplingRate: what came in is what goes out; who sends nothing gets nothing,
+ *		    where Dapr answers a traceparent of zeros, which W3C has readers throw away
  *	TRACE_ON    each call is a span of its own with a new id, sampled or not
  */
 #ifndef TELEMETRY_TRACE_H

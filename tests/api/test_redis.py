@@ -235,6 +235,14 @@ def test_ttl_query_and_first_write_as_dapr_has_them(start, made, tmp_path):
     assert sorted(caps["store"]) == ["ACTOR", "ETAG", "KEYS_LIKE", "TRANSACTIONAL", "TTL"]
 
 
+@pytest.mark.parametrize("etag", ["99999999999999999999", "-99999999999999999999", "x", "1x", "1.0"])
+def test_an_etag_that_no_version_can_be(start, made, tmp_path, etag):
+    s = start(redis_component(made(Redis(tmp_path / "redis"))))
+    r = s.save("k", 1, etag=etag)
+    assert (r.status, r.code) == (400, "ERR_STATE_SAVE") and "invalid etag value" in r.message
+    assert s.read("k").status == 204
+
+
 def test_many_clients_share_one_connection_a_loop(start, made, tmp_path):
     server = made(Redis(tmp_path / "redis"))
     s = start(redis_component(server), loops=2)
