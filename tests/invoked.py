@@ -71,6 +71,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = b"".join(self.pieces())
         if path == "/status":
             return self.reply(int(body), b"as asked", x_reason="asked", content_type="text/plain")
+        if path == "/untold":
+            return self.reply(int(self.path.split("?")[1]), body)
+        if path == "/close":
+            self.close_connection = True
+            return None
         if path == "/fields":
             self.send_response(200)
             for name, value in (("set-cookie", "a=1"), ("set-cookie", "b=2"), ("x-empty", ""), ("x-list", "1, 2"), ("etag", 'W/"7"'),

@@ -44,7 +44,7 @@ static void refuse_token(struct request *r)
 	http_reply(r->x, 401, r->extra, r->nextra, STR("invalid api token\n"));
 }
 
-static void refuse_escape(struct request *r)
+void request_refuse_escape(struct request *r)
 {
 	request_field(r, "content-type", STR("text/plain; charset=utf-8"));
 	http_reply(r->x, 400, r->extra, r->nextra, STR("invalid escape or NUL in the path\n"));
@@ -74,7 +74,7 @@ static void run_route(struct request *r, int public_only)
 	}
 	r->route = route_find(r, r->x->method, r->path, &broken);
 	if (broken) {
-		refuse_escape(r);
+		request_refuse_escape(r);
 	} else if (r->route == NULL || (public_only && !(r->route->flags & ROUTE_PUBLIC))) {
 		not_found(r, public_only);
 	} else if (r->route->missing != NULL) {

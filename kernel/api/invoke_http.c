@@ -8,6 +8,7 @@
 #include "base/jstream.h"
 #include "base/log.h"
 #include "blocks/invoke.h"
+#include "http/sniff.h"
 
 #define LOG_SCOPE "dapr.runtime.http"
 #define ABORTED 0x8 /* RFC 9113, 7: CANCEL */
@@ -263,7 +264,7 @@ static void make_fields(struct invoking *v, const struct mesh_response *s)
 	struct str state = mesh_metadata(s->fields, s->nfields, "tracestate");
 	struct str type = s->type_url.n > 0 ? STR("application/x-protobuf") : s->content_type;
 
-	v->fields = mesh_to_http(a, s->fields, s->nfields, 8 + v->r->nextra, &v->nfields);
+	v->fields = mesh_to_http(a, s->fields, s->nfields, 9 + v->r->nextra, &v->nfields);
 	if (type.n > 0 && s->status != 304) /* which has no content */
 		v->fields[v->nfields++] = (struct http_field){ STR("content-type"), type };
 	if (parent.n > 0)
@@ -275,22 +276,59 @@ static void make_fields(struct invoking *v, const struct mesh_response *s)
 	add_ours(v);
 }
 
-/* A short answer that is all there leaves in one piece, with its length. */
+/*
+ * What the application did not say, as Dapr's server adds it: a failure is JSON, anything else what it looks like. Its
+ * answer then begins with its body. 1: the first piece was read.
+ */
+static int add_type(struct invoking *v, int status, struct str *ret_first, int *ret_got, struct error *ret_error)
+{
+	const struct mesh_response *s = mesh_call_response(v->i.call);
+	struct http_exchange *x = v->r->x;
+
+	if (mesh_metadata(v->fields, v->nfields, "content-type").p != NULL || status == 204 || status == 304)
+		return 0;
+	if (mesh_is_http(s) && (status < 200 || status > 399) && x->content_length >= 0) {
+		v->fields[v->nfields++] = (struct http_field){ STR("content-type"), STR("application/json") };
+		return 0;
+	}
+	if (str_is(x->method, "HEAD") || mesh_metadata(v->fields, v->nfields, "content-encoding").n > 0)
+		return 0;
+	*ret_got = mesh_call_read(v->i.call, ret_first, ret_error);
+	if (*ret_got > 0)
+		v->fields[v->nfields++] = (struct http_field){ STR("content-type"), http_sniff(*ret_first) };
+	return 1;
+}
+
+static struct error gone(void)
+{
+	return (struct error){ .code = ERROR_CANCELLED, .message = STR("context canceled") };
+}
+
+/* An answer without a body has its length; a short one that is all there leaves in one piece. */
 static struct error send_body(struct invoking *v, int status)
 {
 	struct http_exchange *x = v->r->x;
 	const struct http_field *trailers;
 	struct error e = ERROR_NONE;
-	struct str piece;
+	struct str piece = STR("");
 	size_t ntrailers;
-	int got;
+	int got = 0, ahead = add_type(v, status, &piece, &got, &e);
 
+	if (ahead && got < 0)
+		return e;
+	trailers = ahead && got == 0 ? mesh_call_trailers(v->i.call, &ntrailers) : NULL;
+	if (ahead && got == 0 && (trailers == NULL || ntrailers == 0)) {
+		http_reply(x, status, v->fields, v->nfields, STR(""));
+		return ERROR_NONE;
+	}
 	if (http_begin(x, status, v->fields, v->nfields, -1) < 0)
-		return (struct error){ .code = ERROR_CANCELLED, .message = STR("context canceled") };
+		return gone();
 	v->began = 1;
-	while ((got = mesh_call_read(v->i.call, &piece, &e)) > 0)
+	if (!ahead)
+		got = mesh_call_read(v->i.call, &piece, &e);
+	for (; got > 0; got = mesh_call_read(v->i.call, &piece, &e))
 		if (http_write(x, piece) < 0)
-			return (struct error){ .code = ERROR_CANCELLED, .message = STR("context canceled") };
+			return gone();
 	if (got == 0) {
 		trailers = mesh_call_trailers(v->i.call, &ntrailers);
 		http_end(x, trailers, ntrailers);
@@ -374,7 +412,11 @@ void invoke_http(struct request *r)
 	struct error e;
 	struct str path;
 
-	if (decode(r->arena, r->x->path, &path) < 0 || !find_target(r, path, &v->id, &v->q.method)) {
+	if (decode(r->arena, r->x->path, &path) < 0) {
+		request_refuse_escape(r);
+		return;
+	}
+	if (!find_target(r, path, &v->id, &v->q.method)) {
 		not_named(r);
 		return;
 	}

@@ -173,7 +173,7 @@ static int read_entries(struct reading *x, struct str *ret_why)
 	if (x->j.error != NULL)
 		*ret_why = x->j.start == x->j.end					? STR("EOF")
 			   : str_is(str_of(x->j.error), "unexpected end of JSON input") ? STR("unexpected EOF")
-											: str_of(x->j.error);
+											: jstream_why(&x->j, x->a);
 	return ret_why->p == NULL;
 }
 
@@ -198,7 +198,8 @@ static int event_bytes(struct arena *a, const struct entry *entry, struct str *r
 		return 0;
 	*ret_bytes = text;
 	if (content_type_binary(entry->content_type) && base64_read(a, text, ret_bytes) < 0) {
-		*ret_why = STR("error: unable to decode base64 application/octect-stream data: illegal base64 data");
+		*ret_why = arena_printf(a, "error: unable to decode base64 application/octect-stream data: "
+					   "illegal base64 data at input byte %zu", base64_fault(text));
 		return 0;
 	}
 	return 1;

@@ -38,6 +38,7 @@ void request_field(struct request *r, const char *name, struct str value); /* of
 void request_json(struct request *r, int status, struct str body);
 void request_empty(struct request *r); /* 204 */
 void request_fail(struct request *r, const struct error *e);
+void request_refuse_escape(struct request *r); /* 400: a broken escape or a NUL in the path */
 /* A failure of the request itself: 400 ERR_MALFORMED_REQUEST. */
 void request_malformed(struct request *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

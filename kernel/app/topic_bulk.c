@@ -51,8 +51,8 @@ static void take_status(struct arena *a, const struct topic_bulk *b, struct str 
 {
 	struct topic_entry *e = entry_of(b, id);
 
-	if (e == NULL || e->state != TOPIC_ENTRY_OPEN) /* the first word counts */
-		return;
+	if (e == NULL || e->state == TOPIC_ENTRY_FAILED || (e->state != TOPIC_ENTRY_OPEN && status == 0))
+		return; /* of several words about one entry a failure counts */
 	switch (status) {
 	case 0: e->state = TOPIC_ENTRY_DONE; break;
 	case 1:
@@ -116,10 +116,7 @@ static void put_entry(struct buf *b, const struct topic_entry *e)
 		buf_addc(b, '"');
 	}
 	buf_lit(b, ",\"metadata\":");
-	if (e->nmetadata > 0)
-		put_pairs(b, e->metadata, e->nmetadata);
-	else
-		buf_lit(b, "null");
+	put_pairs(b, e->metadata, e->nmetadata); /* Dapr has null for what was published in bulk without any */
 	buf_lit(b, ",\"contentType\":");
 	jstream_put_html(b, e->content_type.n > 0 ? e->content_type
 			    : e->event != NULL	  ? STR("application/cloudevents+json")

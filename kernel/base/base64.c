@@ -74,3 +74,26 @@ int base64_read(struct arena *a, struct str text, struct str *ret_bytes)
 	*ret_bytes = (struct str){ (char *)out, n };
 	return 0;
 }
+
+static size_t past_lines(struct str s, size_t at)
+{
+	while (at < s.n && (s.p[at] == '\n' || s.p[at] == '\r'))
+		at++;
+	return at;
+}
+
+size_t base64_fault(struct str text)
+{
+	size_t i, digits = 0;
+
+	for (i = past_lines(text, 0); i < text.n && value_of(text.p[i]) >= 0; i = past_lines(text, i + 1))
+		digits = (digits + 1) % 4;
+	if (i == text.n)
+		return i - digits;
+	if (text.p[i] != '=' || digits < 2)
+		return i;
+	i = past_lines(text, i + 1);
+	if (digits == 2 && (i == text.n || text.p[i] != '='))
+		return i == text.n ? i : i - 1;
+	return past_lines(text, digits == 2 ? i + 1 : i);
+}

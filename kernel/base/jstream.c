@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/jstream.h"
 
+#include <ctype.h>
+
 #include "base/banned.h"
 
 struct jstream jstream_read(struct str text)
@@ -156,7 +158,7 @@ static int pass_string(struct jstream *j, int *ret_escaped)
 			break;
 		if ((unsigned char)*p < 0x20) {
 			j->p = p;
-			return fault(j, "invalid control character in string literal");
+			return fault(j, "invalid character in string literal");
 		}
 		if (*p != '\\')
 			continue;
@@ -166,6 +168,8 @@ static int pass_string(struct jstream *j, int *ret_escaped)
 			break;
 		if (*p == 'u') {
 			if (j->end - p < 5 || !is_hex4(p + 1)) {
+				for (p++; p < j->end && isxdigit((unsigned char)*p);)
+					p++;
 				j->p = p;
 				return fault(j, "invalid character in \\u hexadecimal character escape");
 			}
@@ -217,10 +221,13 @@ static int pass_number(struct jstream *j)
 
 static int pass_word(struct jstream *j, struct str word)
 {
-	if ((size_t)(j->end - j->p) < word.n || memcmp(j->p, word.p, word.n) != 0)
-		return fault(j, "invalid character in literal");
-	j->p += word.n;
-	return 1;
+	size_t i;
+
+	for (i = 0; i < word.n && j->p < j->end && *j->p == word.p[i]; i++)
+		j->p++;
+	if (i == word.n)
+		return 1;
+	return fault(j, j->p == j->end ? "unexpected end of JSON input" : "invalid character in literal");
 }
 
 static int pass_scalar(struct jstream *j, enum jstream_type type)

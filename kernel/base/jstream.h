@@ -42,6 +42,9 @@ void jstream_skip(struct jstream *j);
 int jstream_string(struct jstream *j, struct arena *a, struct str *ret_value); /* 0: not a string; nothing is read then */
 int jstream_end(struct jstream *j); /* 0: all was read and was well; -1: a fault, or something follows */
 
+/* What j->error says in the words of Go's decoder, with the character that it met. */
+struct str jstream_why(const struct jstream *j, struct arena *a);
+
 int jstream_check(struct str text); /* 0: one well-formed value, at most JSTREAM_DEPTH deep */
 struct str jstream_unquote(struct arena *a, struct str raw); /* the text of a raw string value; not a string: as it is */
 void jstream_compact(struct buf *b, struct str raw); /* a well-formed value without white space between its pieces */

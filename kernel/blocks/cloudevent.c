@@ -259,7 +259,7 @@ static struct str not_an_object(struct arena *a, struct jstream *j)
 	enum jstream_type type = jstream_peek(j);
 
 	if (j->error != NULL || type == JSTREAM_NOTHING)
-		return j->start == j->end ? STR("EOF") : str_of(j->error);
+		return j->start == j->end ? STR("EOF") : jstream_why(j, a);
 	return arena_printf(a, "json: cannot unmarshal %s into Go value of type map[string]interface {}", names[type]);
 }
 
@@ -279,7 +279,7 @@ static int read_members(struct members *m, struct str data, struct str *ret_mess
 	if (j.error == NULL)
 		return 0; /* what follows is left out, as Dapr does */
 	*ret_message = str_is(str_of(j.error), "unexpected end of JSON input") ? STR("unexpected EOF")
-									       : str_of(j.error);
+									       : jstream_why(&j, m->a);
 	return -1;
 }
 

@@ -305,8 +305,18 @@ static int offset_of(struct str s, size_t at, int64_t *ret)
 	return 0;
 }
 
-/* RFC 3339, in whole seconds since 1970. -1: it is none. */
-static int read_time(struct str s, int64_t *ret)
+/* The first nine digits behind the point at s[*at], as nanoseconds; *at moves past all of them. */
+static int64_t fraction_of(struct str s, size_t *at)
+{
+	int64_t ns = 0, scale = 100000000;
+
+	for (++*at; *at < s.n && isdigit((unsigned char)s.p[*at]); ++*at, scale /= 10)
+		ns += (s.p[*at] - '0') * scale;
+	return ns;
+}
+
+/* RFC 3339, in whole seconds since 1970 and what is above them. -1: it is none. */
+static int read_time(struct str s, int64_t *ret, int64_t *ret_ns)
 {
 	int year, month, day, hour, minute, second;
 	size_t at = 19;
@@ -317,9 +327,7 @@ static int read_time(struct str s, int64_t *ret)
 		return -1;
 	if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)
 		return -1;
-	if (s.p[at] == '.')
-		for (at++; at < s.n && isdigit((unsigned char)s.p[at]);)
-			at++;
+	*ret_ns = s.p[at] == '.' ? fraction_of(s, &at) : 0;
 	if (at >= s.n || offset_of(s, at, &offset) < 0)
 		return -1;
 	*ret = days_of(year, month, day) * DAY + hour * 3600 + minute * 60 + second - offset;
@@ -328,9 +336,9 @@ static int read_time(struct str s, int64_t *ret)
 
 int event_expired(struct arena *a, const struct topic_event *e, int64_t wall_ns)
 {
-	int64_t at;
+	int64_t at, ns, now = wall_ns / 1000000000;
 
-	if (e->is.expiration.p == NULL || read_time(topic_text(a, e->is.expiration), &at) < 0)
+	if (e->is.expiration.p == NULL || read_time(topic_text(a, e->is.expiration), &at, &ns) < 0)
 		return 0;
-	return at < wall_ns / 1000000000;
+	return at < now || (at == now && ns < wall_ns % 1000000000); /* a life of no seconds is over at once */
 }

@@ -88,7 +88,8 @@ static struct error call_local(struct invocation *i, const struct mesh_request *
 	mesh_call_close(i->call);
 	i->call = mesh_call_new(i->scope->arena);
 	e = mesh_call_app(i->call, app, q);
-	i->plain = error_is(&e) && e.code != ERROR_INVALID_ARGUMENT && e.code != ERROR_INTERNAL;
+	i->plain = error_is(&e) && (app_channel_is_http(app_options(app)->channel) || /* says itself what it says */
+				    (e.code != ERROR_INVALID_ARGUMENT && e.code != ERROR_INTERNAL));
 	return e;
 }
 

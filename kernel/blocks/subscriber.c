@@ -8,6 +8,7 @@
 #include "loop/fiber.h"
 #include "loop/loop.h"
 #include "plugin/call.h"
+#include "policy/run.h"
 
 #define LOG_SCOPE "dapr.runtime.processor.subscription"
 #define MS INT64_C(1000000)
@@ -174,7 +175,7 @@ static int raw_of(const struct subscription *about)
 	size_t i;
 
 	for (i = 0; i < about->metadata.n; i++)
-		if (str_ieq(about->metadata.p[i].key, STR("rawPayload")))
+		if (str_is(about->metadata.p[i].key, "rawPayload")) /* as Dapr, in this spelling only */
 			return str_bool(about->metadata.p[i].value, &raw) == 0 ? raw : -1;
 	return 0;
 }
@@ -315,8 +316,10 @@ struct subscriber *subscriber_start(const struct subscriber_options *o, struct a
 		return NULL;
 	}
 	s->stream = open_stream(s, a, ret_error);
-	if (s->stream != NULL)
+	if (s->stream != NULL) {
+		policy_bound(p->in);
 		return s;
+	}
 	wait_for_pump(s);
 	arena_unref(s->arena);
 	ret_error->message = arena_printf(a, "failed to subscribe to topic " STR_FMT ": " STR_FMT,

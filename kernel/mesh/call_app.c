@@ -130,6 +130,21 @@ void mesh_take_http_head(struct mesh_call *c)
 	r->nfields = kept;
 }
 
+/* As Go's client says what it could not do. How a call ended that somebody else has ended says itself. */
+static struct error told(struct mesh_call *c, const struct http_request *h, const struct http_client *client,
+			 struct error e)
+{
+	int tls = app_options(c->app)->channel == APP_CHANNEL_HTTPS;
+
+	if (e.code != ERROR_UNAVAILABLE && e.code != ERROR_INTERNAL && e.code != ERROR_UNKNOWN)
+		return e;
+	e.message = mesh_told(c->arena, h->method, tls ? "https" : "http",
+			      arena_printf(c->arena, STR_FMT STR_FMT, STR_ARG(http_client_authority(client)),
+					   STR_ARG(h->target)),
+			      e.message);
+	return e;
+}
+
 static struct error start_http(struct mesh_call *c, const struct http_request *h)
 {
 	struct http_client *client = app_http(c->app);
@@ -144,9 +159,14 @@ static struct error start_http(struct mesh_call *c, const struct http_request *h
 	if (c->http == NULL)
 		return no_memory();
 	e = http_call_start(c->http, h);
-	if (!error_is(&e) && h->streamed)
+	if (!error_is(&e) && h->streamed) {
 		e = mesh_pump_http(c);
-	return error_is(&e) ? e : http_call_head(c->http);
+		if (error_is(&e))
+			return e;
+	}
+	if (!error_is(&e))
+		e = http_call_head(c->http);
+	return error_is(&e) && !c->cancelled ? told(c, h, client, e) : e;
 }
 
 struct error mesh_app_http(struct mesh_call *c)

@@ -41,6 +41,8 @@ struct error mesh_http_method(struct mesh_call *c, struct http_request *h);
 void mesh_http_fields(struct mesh_call *c, struct http_request *h); /* and its body */
 struct error mesh_pump_http(struct mesh_call *c);
 void mesh_take_http_head(struct mesh_call *c);
+/* Why a request failed, in the words of Go's client: Post "http://127.0.0.1:80/a": EOF. */
+struct str mesh_told(struct arena *a, struct str method, const char *scheme, struct str rest, struct str why);
 
 struct error mesh_app_http(struct mesh_call *c);
 struct error mesh_app_grpc(struct mesh_call *c);

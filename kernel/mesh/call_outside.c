@@ -72,17 +72,14 @@ static void add_own(struct mesh_call *c, const struct outside_server *s, const s
 /* As Go's client says what it could not do. */
 static struct error told(struct mesh_call *c, const struct http_request *h, const struct http_url *url, struct error e)
 {
-	struct str verb = h->method;
-
 	if (c->cancelled || e.code == ERROR_CANCELLED)
 		return (struct error){ .code = ERROR_CANCELLED, .message = STR("context canceled") };
-	return error_new(c->arena, ERROR_UNKNOWN, NULL, "%c%s \"%s://" STR_FMT STR_FMT "\": " STR_FMT, verb.p[0],
-			 str_ieq(verb, STR("GET"))      ? "et"
-			 : str_ieq(verb, STR("POST"))   ? "ost"
-			 : str_ieq(verb, STR("PUT"))    ? "ut"
-			 : str_ieq(verb, STR("DELETE")) ? "elete"
-							: verb.p + 1,
-			 url->tls ? "https" : "http", STR_ARG(url->authority), STR_ARG(url->path), STR_ARG(e.message));
+	return (struct error){ .code = ERROR_UNKNOWN,
+			       .message = mesh_told(c->arena, h->method, url->tls ? "https" : "http",
+						    arena_printf(c->arena, STR_FMT STR_FMT, STR_ARG(url->authority),
+								 STR_ARG(str_starts(h->target, STR("/")) ? h->target
+													 : url->path)),
+						    e.message) };
 }
 
 static struct error start(struct mesh_call *c, struct outside *o, const struct outside_server *s,

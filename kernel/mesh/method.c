@@ -4,6 +4,7 @@
 
 #include "base/banned.h"
 #include "base/buf.h"
+#include "mesh/call_inside.h"
 #include "mesh/message.h"
 
 static const char *const verbs[] = { NULL,     "GET",	  "HEAD",    "POST",  "PUT",
@@ -213,4 +214,15 @@ int mesh_code_of_http(int status)
 	case 503: return ERROR_UNAVAILABLE;
 	default: return ERROR_UNKNOWN;
 	}
+}
+
+struct str mesh_told(struct arena *a, struct str method, const char *scheme, struct str rest, struct str why)
+{
+	struct buf b = buf_in(a);
+	size_t i;
+
+	for (i = 0; i < method.n; i++)
+		buf_addc(&b, (char)(i > 0 ? tolower((unsigned char)method.p[i]) : method.p[0]));
+	buf_printf(&b, " \"%s://" STR_FMT "\": " STR_FMT, scheme, STR_ARG(rest), STR_ARG(why));
+	return buf_str(&b);
 }

@@ -28,17 +28,20 @@ static const char *const hop[] = { "content-type",	   "te",	  "grpc-timeout", "g
 				   "grpc-accept-encoding", "grpc-status", "grpc-message", "user-agent",
 				   "content-length",	   "date",	  "host",	  NULL };
 static const char *const trace_names[] = { "traceparent", "tracestate", "grpc-trace-bin", NULL };
+static const char *const trace_ids[] = { "traceparent", "grpc-trace-bin", NULL };
 
 static void add_metadata(struct proxying *v, struct grpc_request *q)
 {
 	const struct http_exchange *x = v->c->x;
 	struct http_field *fields = arena_alloc(v->c->arena, (x->nfields + v->p->nadd + 4) * sizeof(*fields));
 	int traced = trace_valid(&v->p->trace);
+	/* grpc-trace-bin, which comes first, has no state: that goes on as the field it is. */
+	const char *const *names = v->p->trace.state.n > 0 ? trace_names : trace_ids;
 	size_t i, n = 0;
 
 	for (i = 0; i < x->nfields; i++)
 		if (!is_in(x->fields[i].name, hop) && !is_in(x->fields[i].name, v->p->leave_out) &&
-		    !(traced && is_in(x->fields[i].name, trace_names)))
+		    !(traced && is_in(x->fields[i].name, names)))
 			fields[n++] = x->fields[i];
 	for (i = 0; i < v->p->nadd; i++)
 		fields[n++] = v->p->add[i];

@@ -16,16 +16,9 @@ struct error policy_timed_out(void)
 	return (struct error){ .code = ERROR_DEADLINE_EXCEEDED, .message = STR("context deadline exceeded") };
 }
 
-void policy_start_at(struct policy_run *run)
+void policy_bound(const struct policy *p)
 {
-	const struct policy *p = run->p;
-	int64_t now = clock_ns();
-
-	run->outer_ns = run->until_ns;
-	run->retry = (struct retry_state){ .began_ns = now };
-	run->tries = run->inside = run->timeout_told = 0;
-	run->refused = ERROR_NONE;
-	if (p->metrics == NULL || p->about.inbound)
+	if (p == NULL || p->metrics == NULL)
 		return;
 	if (p->timeout_ns > 0)
 		metrics_policy_used(p->metrics, &p->about, "timeout", "");
@@ -33,7 +26,19 @@ void policy_start_at(struct policy_run *run)
 		metrics_policy_used(p->metrics, &p->about, "retry", "");
 	if (p->breaker != NULL)
 		metrics_policy_used(p->metrics, &p->about, "circuitbreaker",
-				    breaker_state_name(breaker_state(p->breaker, now)));
+				    breaker_state_name(breaker_state(p->breaker, clock_ns())));
+}
+
+void policy_start_at(struct policy_run *run)
+{
+	int64_t now = clock_ns();
+
+	run->outer_ns = run->until_ns;
+	run->retry = (struct retry_state){ .began_ns = now };
+	run->tries = run->inside = run->timeout_told = 0;
+	run->refused = ERROR_NONE;
+	if (!run->p->about.inbound)
+		policy_bound(run->p);
 }
 
 static void tell_change(struct policy_run *run)

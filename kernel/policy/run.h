@@ -47,6 +47,8 @@ struct policy_run {
 	struct error refused; /* the last try was not made, and why; or the caller went while it waited for the next */
 };
 
+/* Counts a policy's use: run by run towards a component; of what comes from one once, as it is subscribed to. */
+void policy_bound(const struct policy *p);
 void policy_start_at(struct policy_run *run);
 int policy_enter_at(struct policy_run *run, struct error *ret_error);
 int policy_again_at(struct policy_run *run, enum policy_verdict v, int code);

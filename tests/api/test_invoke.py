@@ -77,6 +77,31 @@ def test_forbidden_characters_are_refused(pair, path):
     assert "code = InvalidArgument desc = invalid method: method contains" in json.loads(body)["message"]
 
 
+@pytest.mark.parametrize("path", ["/v1.0/invoke/far/method/a%zz", "/a%"])
+def test_broken_escape_is_refused(pair, path):
+    assert ask(pair.near.http, "GET", path)[0] == 400
+
+
+@pytest.mark.parametrize("status,body,kind", [
+    (200, b"text", "text/plain; charset=utf-8"), (200, b" <HTML >", "text/html; charset=utf-8"), (200, b"<?xml ", "text/xml; charset=utf-8"),
+    (200, b"{}", "text/plain; charset=utf-8"), (201, b"\0\1", "application/octet-stream"), (302, b"GIF89a", "image/gif"),
+    (200, b"RIFF1234WAVE", "audio/wave"), (200, b"<p", "text/plain; charset=utf-8"), (200, b"", None), (404, b"x", "application/json"),
+    (500, b"", "application/json")])
+def test_kind_that_the_application_does_not_say(pair, status, body, kind):
+    for port in (pair.near.http, pair.far.http):
+        got, headers, came = ask(port, "POST", "/v1.0/invoke/far/method/untold?%d" % status, body)
+        assert (got, headers.get("content-type"), came) == (status, kind, body)
+        assert body or kind or headers["content-length"] == "0"
+
+
+@pytest.mark.parametrize("port,before", [("near", "rpc error: code = Internal desc = error invoking app channel: "), ("far", "")])
+def test_connection_that_the_application_closes(pair, port, before):
+    status, _, body = ask(getattr(pair, port).http, "POST", "/v1.0/invoke/far/method/close", b"x")
+    assert status == 500
+    assert json.loads(body)["message"] == 'failed to invoke, id: far, err: %sPost "http://127.0.0.1:%d/close": EOF' % (
+        before, pair.app.port)
+
+
 def test_who_is_not_there(pair):
     status, _, body = ask(pair.near.http, "GET", "/v1.0/invoke/nobody/method/a")
     assert (status, json.loads(body)) == (500, {
@@ -302,6 +327,9 @@ def test_any_service_is_proxied(grpc_pair, which):
         assert reply == b"cba"
         seen = json.loads(dict(rpc.initial_metadata())["seen"])
         assert "x-mine" in seen and "dapr-api-token" in seen and "dapr-app-id" not in seen
+        trace = (("traceparent", "00-11f7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), ("tracestate", "a=b"))
+        seen = json.loads(dict(unary.with_call(b"abc", metadata=metadata + trace, timeout=20)[1].initial_metadata())["seen"])
+        assert seen.count("tracestate") == 1
         with pytest.raises(grpc.RpcError) as e:
             unary(b"refuse", metadata=metadata, timeout=20)
         assert (e.value.code(), e.value.details()) == (grpc.StatusCode.DATA_LOSS, "lost % and ü")

@@ -106,7 +106,10 @@ def test_a_raw_payload_that_is_neither(bus):
 
 
 @pytest.mark.parametrize("body,why", [
-    (b"", "EOF"), (b'{"', "unexpected EOF"),
+    (b"", "EOF"), (b'{"', "unexpected EOF"), (b"x", "invalid character 'x' looking for beginning of value"),
+    (b"{'", "invalid character '\\'' looking for beginning of object key string"),
+    (b"\xff", "invalid character '\u00ff' looking for beginning of value"), (b'{"a" 1', "invalid character '1' after object key"),
+    (b'{"a":trux', "invalid character 'x' in literal true (expecting 'e')"), (b'{"a":1\0', "invalid character '\\x00' after object key:value pair"),
     (b"[]", "json: cannot unmarshal array into Go value of type map[string]interface {}"),
 ])
 def test_what_is_no_cloudevent(bus, body, why):
@@ -205,9 +208,11 @@ def test_an_event_that_does_not_fit_its_content_type(bus, event, content_type):
 
 
 def test_bytes_that_are_no_base64(bus):
-    r = bulk(bus, [entry(1, "%%%", "application/octet-stream")])
-    assert (r.status, r.code) == (400, "ERR_PUBSUB_EVENTS_SER")
-    assert "unable to decode base64" in r.message
+    for text, byte in (("%%%", 0), ("AAE", 0), ("AAECA", 4), ("A=", 1), ("AA=x", 2), ("AA==x", 4), ("AA=", 3), ("A\n%", 2), ("-_8=", 0)):
+        r = bulk(bus, [entry(1, text, "application/octet-stream")])
+        assert (r.status, r.code) == (400, "ERR_PUBSUB_EVENTS_SER")
+        assert r.message.endswith("unable to decode base64 application/octect-stream data: "
+                                  "illegal base64 data at input byte %d" % byte), (text, r.message)
 
 
 @pytest.mark.parametrize("ids", [["1", "1"], [""], ["1", ""]])

@@ -448,6 +448,8 @@ def test_what_the_application_refuses_is_sent_again(start, bulk):
     app.answer("/in", *[(500, b"")] * 3)
     assert s.post("/v1.0/publish/bus/t", "two", headers={"content-type": "text/plain"}).status == 204
     assert [app.receive().path for _ in range(4)] == ["/in"] * 3 + ["/dead"]
+    # What comes in is counted as it is subscribed to, not message by message.
+    assert s.counted("dapr_resiliency_count", target="Pubsub_bus", flow_direction="inbound", policy="retry") == 2
     s.stop()
     app.stop()
 

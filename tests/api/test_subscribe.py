@@ -201,6 +201,21 @@ def test_an_expired_event_is_dropped(serve):
     assert app.receive().path == "/in"
 
 
+def test_a_life_of_no_seconds_is_over_at_once(serve):
+    app = HttpApp()
+    s = serve(app, subscription("s", "t", route="/in"))
+    publish(s, "t", query="?metadata.ttlInSeconds=0")
+    eventually(lambda: ingress(s, "t").get(("drop", "drop")) == 1)
+    assert app.nothing(0.1)
+
+
+def test_a_subscription_is_raw_in_one_spelling(serve):
+    app = HttpApp()
+    s = serve(app, subscription("s", "t", route="/in", metadata={"RawPayload": "true"}))
+    publish(s, "t", "one")
+    assert app.receive().json["data"] == "one"
+
+
 @EACH_BROKER
 def test_what_is_no_event_becomes_a_dead_letter(serve):
     app = HttpApp()
@@ -418,6 +433,19 @@ def test_answers_to_a_batch(serve, status, body, letters):
     for _ in range(letters):
         assert app.receive().json["data"] == "one"
     assert app.nothing(0.3)
+
+
+def test_of_two_words_about_an_entry_the_failure_counts(serve):
+    # Dapr takes the last.
+    for words in [("SUCCESS", "RETRY")] + ([] if COMPARE else [("RETRY", "SUCCESS")]):
+        app = HttpApp()
+        app.answer("/in", (200, lambda came: json.dumps({"statuses": [
+            {"entryId": came["entries"][0]["entryId"], "status": w} for w in words]}).encode()))
+        s = serve(app, subscription("s", "t", route="/in", bulkSubscribe=BULK, deadLetterTopic="dead"),
+                  subscription("d", "dead", route="/dead"))
+        publish(s, "t", "one")
+        assert app.receive().json["entries"][0]["metadata"] == {}
+        assert app.receive().path == "/dead"
 
 
 @EACH_BROKER
