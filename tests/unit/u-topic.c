@@ -248,7 +248,7 @@ START_TEST(a_batch_over_http)
 	ptrdiff_t at = str_find(body, STR("\"id\":\"1\""));
 
 	ck_assert_ptr_nonnull(strstr(body.p,
-				     "{\"entries\":[{\"entryId\":\"e1\",\"event\":{\"id\":\"1\"},\"metadata\":null,"
+				     "{\"entries\":[{\"entryId\":\"e1\",\"event\":{\"id\":\"1\"},\"metadata\":{},"
 				     "\"contentType\":\"application/cloudevents+json\"},{\"entryId\":\"e2\","
 				     "\"event\":\"aGk=\",\"metadata\":{\"pubsubName\":\"bus\"},"
 				     "\"contentType\":\"application/octet-stream\"},"));
