@@ -25,8 +25,8 @@ enum api_ready { API_READY_OUTBOUND = 1, API_READY = 2 };
 struct api {
 	struct arena *arena; /* the process's */
 	struct str app_id;
-	struct str token;	 /* DAPR_API_TOKEN; "" none */
-	size_t body_limit;	 /* bytes; 0 none */
+	struct str token;  /* DAPR_API_TOKEN; "" none */
+	size_t body_limit; /* bytes; 0 none */
 	int log_calls, log_obfuscate, log_health;
 	const struct configuration *configuration;
 	struct metrics *metrics;
@@ -36,11 +36,11 @@ struct api {
 	struct {
 		int port; /* 0: no application */
 		struct str protocol, channel_address;
-		int max_concurrency; /* 0: no limit */
-		int health; /* checked */
+		int max_concurrency;					 /* 0: no limit */
+		int health;						 /* checked */
 		struct str health_path, health_interval, health_timeout; /* as Go prints durations; path "" for gRPC */
 		int health_threshold;
-	} app; /* for the metadata API */
+	} app;				 /* for the metadata API */
 	const char *waiting_for;	 /* what healthz says is not ready; set by main as the start goes on */
 	_Atomic int ready;		 /* bits of enum api_ready */
 	_Atomic(struct blocks *) blocks; /* NULL until they are open */
@@ -58,14 +58,14 @@ struct api {
 	void *ctx;
 };
 
-int api_init(struct api *a);	/* what is not data: locks, tables. -1: no memory */
+int api_init(struct api *a); /* what is not data: locks, tables. -1: no memory */
 void api_release(struct api *a);
 
 /* Handlers for the servers; ctx is the struct api. */
-void api_handle_http(void *api, struct http_exchange *x);	 /* the whole HTTP API */
-void api_handle_public(void *api, struct http_exchange *x);	 /* health and metadata, no token */
+void api_handle_http(void *api, struct http_exchange *x);   /* the whole HTTP API */
+void api_handle_public(void *api, struct http_exchange *x); /* health and metadata, no token */
 void api_handle_metrics(void *api, struct http_exchange *x);
-void api_handle_profile(void *api, struct http_exchange *x);	 /* 501: C has perf instead */
+void api_handle_profile(void *api, struct http_exchange *x); /* 501: C has perf instead */
 void api_handle_grpc(void *api, struct http_exchange *x);
 void api_handle_internal(void *api, struct http_exchange *x); /* between sidecars */
 void api_refuse_http(void *api, struct http_exchange *x);

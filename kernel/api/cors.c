@@ -70,7 +70,8 @@ static void allow_origin(const struct api_cors *c, struct request *r, struct str
 
 static int is_name(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+	       c == '.';
 }
 
 /* The names of a list as Go writes fields, "X-A, Content-Type": as Dapr sends them back. */

@@ -5,5 +5,5 @@
 #include "api/request.h"
 
 const struct api_cors *cors_new(struct arena *a, struct str origins); /* NULL: "" switches it off */
-int cors_apply(const struct api_cors *c, struct request *r); /* adds its fields; 1: a preflight, answered */
+int cors_apply(const struct api_cors *c, struct request *r);	      /* adds its fields; 1: a preflight, answered */
 #endif

@@ -11,18 +11,12 @@ struct decode decode_of(struct arena *a, struct str body)
 static const char *type_name(enum jstream_type t)
 {
 	switch (t) {
-	case JSTREAM_BOOL:
-		return "bool";
-	case JSTREAM_NUMBER:
-		return "number";
-	case JSTREAM_STRING:
-		return "string";
-	case JSTREAM_ARRAY:
-		return "array";
-	case JSTREAM_OBJECT:
-		return "object";
-	default:
-		return "null";
+	case JSTREAM_BOOL: return "bool";
+	case JSTREAM_NUMBER: return "number";
+	case JSTREAM_STRING: return "string";
+	case JSTREAM_ARRAY: return "array";
+	case JSTREAM_OBJECT: return "object";
+	default: return "null";
 	}
 }
 
@@ -34,8 +28,8 @@ static void wrong_type(struct decode *d, const char *field, const char *wanted)
 	if (t != JSTREAM_NOTHING && d->message.p == NULL)
 		d->message = field ? arena_printf(d->a, "json: cannot unmarshal %s into Go struct field %s of type %s",
 						  type_name(t), field, wanted)
-				   : arena_printf(d->a, "json: cannot unmarshal %s into Go value of type %s", type_name(t),
-						  wanted);
+				   : arena_printf(d->a, "json: cannot unmarshal %s into Go value of type %s",
+						  type_name(t), wanted);
 	jstream_skip(&d->j);
 }
 
@@ -223,7 +217,9 @@ static void read_int(struct decode *d, const char *field, int64_t *ret_value)
 	}
 	raw = jstream_raw(&d->j);
 	if (str_int(raw, ret_value) < 0 && d->message.p == NULL && raw.p != NULL)
-		d->message = arena_printf(d->a, "json: cannot unmarshal number " STR_FMT " into Go struct field %s of type int",
+		d->message = arena_printf(d->a,
+					  "json: cannot unmarshal number " STR_FMT
+					  " into Go struct field %s of type int",
 					  STR_ARG(raw), field);
 }
 
@@ -324,7 +320,8 @@ void decode_transaction(struct decode *d, struct decode_transaction *ret)
 int decode_end(struct decode *d)
 {
 	if (jstream_end(&d->j) < 0)
-		d->message = d->j.at == 0 && d->j.start == d->j.end ? STR("EOF")
-								   : arena_printf(d->a, "%s (byte %zu)", d->j.error, d->j.at + 1);
+		d->message = d->j.at == 0 && d->j.start == d->j.end
+				     ? STR("EOF")
+				     : arena_printf(d->a, "%s (byte %zu)", d->j.error, d->j.at + 1);
 	return d->message.p == NULL;
 }

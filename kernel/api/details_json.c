@@ -16,11 +16,16 @@
 #define PREFIX "type.googleapis.com/"
 
 static const ProtobufCMessageDescriptor *const known[] = {
-	&google__rpc__error_info__descriptor,		&google__rpc__retry_info__descriptor,
-	&google__rpc__debug_info__descriptor,		&google__rpc__quota_failure__descriptor,
-	&google__rpc__precondition_failure__descriptor, &google__rpc__bad_request__descriptor,
-	&google__rpc__request_info__descriptor,		&google__rpc__resource_info__descriptor,
-	&google__rpc__help__descriptor,			&google__rpc__localized_message__descriptor,
+	&google__rpc__error_info__descriptor,
+	&google__rpc__retry_info__descriptor,
+	&google__rpc__debug_info__descriptor,
+	&google__rpc__quota_failure__descriptor,
+	&google__rpc__precondition_failure__descriptor,
+	&google__rpc__bad_request__descriptor,
+	&google__rpc__request_info__descriptor,
+	&google__rpc__resource_info__descriptor,
+	&google__rpc__help__descriptor,
+	&google__rpc__localized_message__descriptor,
 };
 
 static void put_fields(struct buf *b, const ProtobufCMessage *m, int comma);

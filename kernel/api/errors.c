@@ -10,7 +10,9 @@
 #include "base/jstream.h"
 
 /* google.rpc.Code to HTTP, as grpc-gateway and Dapr map them. */
-static const int http_status[] = { 200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401 };
+static const int http_status[] = {
+	200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401
+};
 
 static int status_of(const struct error *e)
 {
@@ -68,9 +70,7 @@ static void put_info(struct buf *b, const struct error_detail *d)
 static void put_detail(struct buf *b, const struct error_detail *d)
 {
 	switch (d->kind) {
-	case DETAIL_ERROR_INFO:
-		put_info(b, d);
-		break;
+	case DETAIL_ERROR_INFO: put_info(b, d); break;
 	case DETAIL_RESOURCE_INFO:
 		buf_lit(b, "{\"@type\":\"type.googleapis.com/google.rpc.ResourceInfo\"");
 		put_field(b, "description", d->about, 0);
@@ -173,7 +173,8 @@ static Google__Protobuf__Any *pack_detail(struct arena *a, const struct error_de
 	Google__Rpc__Help help = GOOGLE__RPC__HELP__INIT;
 	Google__Rpc__Help__Link link = GOOGLE__RPC__HELP__LINK__INIT, *links = &link;
 	Google__Rpc__BadRequest bad = GOOGLE__RPC__BAD_REQUEST__INIT;
-	Google__Rpc__BadRequest__FieldViolation field = GOOGLE__RPC__BAD_REQUEST__FIELD_VIOLATION__INIT, *fields = &field;
+	Google__Rpc__BadRequest__FieldViolation field = GOOGLE__RPC__BAD_REQUEST__FIELD_VIOLATION__INIT,
+						*fields = &field;
 
 	switch (d->kind) {
 	case DETAIL_RESOURCE_INFO:
@@ -194,10 +195,8 @@ static Google__Protobuf__Any *pack_detail(struct arena *a, const struct error_de
 		bad.field_violations = &fields;
 		bad.n_field_violations = 1;
 		return pack(a, "BadRequest", &bad.base);
-	case DETAIL_PACKED:
-		return pack_any(a, d->type, d->about);
-	case DETAIL_ERROR_INFO:
-		break;
+	case DETAIL_PACKED: return pack_any(a, d->type, d->about);
+	case DETAIL_ERROR_INFO: break;
 	}
 	return pack_info(a, d->reason, domain_of(d), d->pairs, d->pairs_http_only ? 0 : d->npairs);
 }

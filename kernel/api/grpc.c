@@ -178,7 +178,8 @@ static struct error before(void *ctx, struct grpc_call *c)
 		return e;
 	if (is_dapr(c)) {
 		group = group_of(c->method_name);
-		if (!access_grpc(api->access, group < 0 ? NULL : groups[group].group, group < 0 ? NULL : groups[group].version))
+		if (!access_grpc(api->access, group < 0 ? NULL : groups[group].group,
+				 group < 0 ? NULL : groups[group].version))
 			return refuse(c->arena, ERROR_UNIMPLEMENTED, "Not Implemented", "501",
 				      "requested endpoint is not available");
 	}
@@ -216,7 +217,8 @@ static void after(void *ctx, struct grpc_call *c, const struct error *e)
 	if (error_is(e) && errors_code(e) != NULL && (e->tag != NULL || e->details != NULL))
 		metrics_error_code(api->metrics, str_of(errors_code(e)), str_of(e->category ? e->category : "common"));
 	if (c->method == NULL || c->method->kind == GRPC_UNARY)
-		metrics_grpc_done(api->metrics, c->path, e->code, (int64_t)c->received, error_is(e) ? 0 : (int64_t)c->sent, ns);
+		metrics_grpc_done(api->metrics, c->path, e->code, (int64_t)c->received,
+				  error_is(e) ? 0 : (int64_t)c->sent, ns);
 	if (api->log_calls && is_dapr(c))
 		log_call(api, c, e, ns);
 }
@@ -254,7 +256,8 @@ static struct error before_internal(void *ctx, struct grpc_call *c)
 static struct error unknown_internal(void *ctx, struct grpc_call *c)
 {
 	if (str_is(c->service, "dapr.proto.internals.v1.ServiceInvocation"))
-		return error_new(c->arena, ERROR_UNIMPLEMENTED, NULL, "the actor runtime is not part of this version of Davit yet");
+		return error_new(c->arena, ERROR_UNIMPLEMENTED, NULL,
+				 "the actor runtime is not part of this version of Davit yet");
 	return invoke_grpc_proxy(ctx, c);
 }
 
@@ -282,7 +285,8 @@ const size_t runtime_grpc_nmethods = sizeof(runtime_grpc_methods) / sizeof(runti
 static const struct grpc_service *make_dapr(struct arena *a)
 {
 	size_t n = state_grpc_nmethods + secrets_grpc_nmethods + pubsub_grpc_nmethods + subscribe_grpc_nmethods +
-		   invoke_grpc_nmethods + runtime_grpc_nmethods, at = 0;
+		   invoke_grpc_nmethods + runtime_grpc_nmethods,
+	       at = 0;
 	struct grpc_method *all = arena_alloc(a, sizeof(*all) * n);
 	struct grpc_service *s = arena_alloc(a, sizeof(*s));
 

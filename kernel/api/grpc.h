@@ -34,11 +34,12 @@ struct skin_entry {
 };
 const struct davit_pair *skin_pairs(struct arena *a, void *entries, size_t n);
 
-extern const struct grpc_method state_grpc_methods[], secrets_grpc_methods[], pubsub_grpc_methods[], subscribe_grpc_methods[],
-	invoke_grpc_methods[], runtime_grpc_methods[];
-extern const size_t state_grpc_nmethods, secrets_grpc_nmethods, pubsub_grpc_nmethods, subscribe_grpc_nmethods, invoke_grpc_nmethods,
-	runtime_grpc_nmethods;
-extern const struct grpc_service reflection_v1_service, reflection_v1alpha_service, health_service, invoke_internal_service;
+extern const struct grpc_method state_grpc_methods[], secrets_grpc_methods[], pubsub_grpc_methods[],
+	subscribe_grpc_methods[], invoke_grpc_methods[], runtime_grpc_methods[];
+extern const size_t state_grpc_nmethods, secrets_grpc_nmethods, pubsub_grpc_nmethods, subscribe_grpc_nmethods,
+	invoke_grpc_nmethods, runtime_grpc_nmethods;
+extern const struct grpc_service reflection_v1_service, reflection_v1alpha_service, health_service,
+	invoke_internal_service;
 struct error invoke_grpc_proxy(void *api, struct grpc_call *c); /* for whatever service */
 struct error metadata_grpc_get(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply);
 struct error metadata_grpc_set(struct grpc_call *c, const void *request, const ProtobufCMessage **ret_reply);

@@ -34,7 +34,8 @@ static int same_token(struct str a, struct str b)
 
 static int has_token(struct request *r)
 {
-	return r->api->token.n == 0 || same_token(http_field(r->x, STR("dapr-api-token")), r->api->token) || is_exempt(r);
+	return r->api->token.n == 0 || same_token(http_field(r->x, STR("dapr-api-token")), r->api->token) ||
+	       is_exempt(r);
 }
 
 static void refuse_token(struct request *r)
@@ -68,7 +69,8 @@ static void run_route(struct request *r, int public_only)
 	struct error e;
 	int broken;
 
-	if (invoke_http_is(r->path) && !public_only) { /* its path is the application's own: nothing of it is decoded here */
+	if (invoke_http_is(r->path) &&
+	    !public_only) { /* its path is the application's own: nothing of it is decoded here */
 		not_found(r, 0);
 		return;
 	}
@@ -95,10 +97,11 @@ static void log_call(struct request *r, int64_t ns)
 		return;
 	fields[n++] = (struct log_field){ "code", arena_printf(r->arena, "%d", r->x->status), 1 };
 	fields[n++] = (struct log_field){ "duration", arena_printf(r->arena, "%lld", (long long)(ns / 1000000)), 1 };
-	fields[n++] = (struct log_field){ "method", r->api->log_obfuscate ? str_of(r->route->name)
-									  : arena_printf(r->arena, STR_FMT " " STR_FMT,
-											 STR_ARG(r->x->method),
-											 STR_ARG(r->path)), 0 };
+	fields[n++] = (struct log_field){ "method",
+					  r->api->log_obfuscate ? str_of(r->route->name)
+								: arena_printf(r->arena, STR_FMT " " STR_FMT,
+									       STR_ARG(r->x->method), STR_ARG(r->path)),
+					  0 };
 	fields[n++] = (struct log_field){ "size", arena_printf(r->arena, "%llu", (unsigned long long)r->x->sent), 1 };
 	if (agent.n > 0)
 		fields[n++] = (struct log_field){ "useragent", agent, 0 };
@@ -183,6 +186,7 @@ void api_refuse_http(void *api, struct http_exchange *x)
 	static const struct http_field fields[] = { { STR("content-type"), STR("application/json") } };
 
 	(void)api;
-	http_reply(x, 503, fields, 1,
-		   STR("{\"errorCode\":\"ERR_INTERNAL\",\"message\":\"too many calls are under way: try again later\"}"));
+	http_reply(
+		x, 503, fields, 1,
+		STR("{\"errorCode\":\"ERR_INTERNAL\",\"message\":\"too many calls are under way: try again later\"}"));
 }

@@ -27,7 +27,7 @@ struct invoking {
 	struct mesh_request q;
 	struct str id;
 	Dapr__Proto__Common__V1__InvokeResponse *reply;
-	struct str body;      /* of the last answer */
+	struct str body; /* of the last answer */
 	int answered;
 	struct error outcome; /* of the last try */
 };

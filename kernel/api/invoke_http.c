@@ -345,7 +345,8 @@ static struct error answer(struct invoking *v)
 	if (!mesh_is_http(s)) {
 		status = mesh_http_of_code(s->status);
 		if (status != 200) {
-			v->fields[v->nfields++] = (struct http_field){ STR("content-type"), STR("text/plain; charset=utf-8") };
+			v->fields[v->nfields++] = (struct http_field){ STR("content-type"),
+								       STR("text/plain; charset=utf-8") };
 			http_reply(v->r->x, status, v->fields, v->nfields, status_json(v->r->arena, s));
 			return ERROR_NONE;
 		}

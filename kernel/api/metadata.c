@@ -50,7 +50,8 @@ static void read_capabilities(struct arena *a, const struct opened *o, struct me
 	size_t i;
 
 	c->capabilities = list;
-	if (t->component.block == DAVIT_BLOCK_SECRETS && ((features | ((const struct davit_secrets_ops *)t->ops)->features) & DAVIT_SECRETS_MULTIPLE))
+	if (t->component.block == DAVIT_BLOCK_SECRETS &&
+	    ((features | ((const struct davit_secrets_ops *)t->ops)->features) & DAVIT_SECRETS_MULTIPLE))
 		list[c->ncapabilities++] = STR("MULTIPLE_KEY_VALUES_PER_SECRET");
 	if (t->component.block == DAVIT_BLOCK_PUBSUB)
 		read_pubsub_capabilities(features | ((const struct davit_pubsub_ops *)t->ops)->features, list, c);
@@ -77,7 +78,8 @@ static void read_components(struct arena *a, const struct blocks *b, struct meta
 			if (o->error.n > 0)
 				extended[m->nextended++] = (struct error_pair){
 					arena_printf(a, "davit.component." STR_FMT, STR_ARG(o->resource->name)),
-					arena_printf(a, "failed: " STR_FMT, STR_ARG(o->error)) };
+					arena_printf(a, "failed: " STR_FMT, STR_ARG(o->error))
+				};
 			continue;
 		}
 		c->name = o->resource->name;
@@ -88,7 +90,8 @@ static void read_components(struct arena *a, const struct blocks *b, struct meta
 		extended[m->nextended++] = (struct error_pair){
 			arena_printf(a, "davit.component." STR_FMT, STR_ARG(o->resource->name)),
 			arena_printf(a, "tier=%s plugin=" STR_FMT, tier_name(o->type->tier),
-				     STR_ARG(o->type->manifest->version)) };
+				     STR_ARG(o->type->manifest->version))
+		};
 	}
 	m->components = list;
 }

@@ -18,7 +18,7 @@ struct metadata {
 	const struct subscriber_shown *subscriptions;
 	size_t nsubscriptions;
 	const struct outside_list *endpoints; /* NULL: none */
-	const struct str *resiliencies; /* names of the resources that are in force */
+	const struct str *resiliencies;	      /* names of the resources that are in force */
 	size_t nresiliencies;
 	const struct str *features; /* enabled */
 	size_t nfeatures;

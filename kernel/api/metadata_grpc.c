@@ -79,7 +79,9 @@ static void write_subscription(struct arena *a, const struct subscriber_shown *s
 		DAPR__PROTO__RUNTIME__V1__PUBSUB_SUBSCRIPTION_TYPE__STREAMING,
 	};
 	const struct subscription *s = shown->about;
-	Dapr__Proto__Runtime__V1__PubsubSubscription__MetadataEntry *pairs = arena_alloc(a, sizeof(*pairs) * (s->metadata.n + 1));
+	Dapr__Proto__Runtime__V1__PubsubSubscription__MetadataEntry *pairs = arena_alloc(a,
+											 sizeof(*pairs) *
+												 (s->metadata.n + 1));
 	size_t i;
 
 	dapr__proto__runtime__v1__pubsub_subscription__init(out);

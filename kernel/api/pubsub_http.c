@@ -198,8 +198,10 @@ static int event_bytes(struct arena *a, const struct entry *entry, struct str *r
 		return 0;
 	*ret_bytes = text;
 	if (content_type_binary(entry->content_type) && base64_read(a, text, ret_bytes) < 0) {
-		*ret_why = arena_printf(a, "error: unable to decode base64 application/octect-stream data: "
-					   "illegal base64 data at input byte %zu", base64_fault(text));
+		*ret_why = arena_printf(a,
+					"error: unable to decode base64 application/octect-stream data: "
+					"illegal base64 data at input byte %zu",
+					base64_fault(text));
 		return 0;
 	}
 	return 1;

@@ -46,7 +46,8 @@ static void read_files(struct arena *a, struct files *f)
 	struct str rest = { (const char *)proto_descriptors, proto_descriptors_size }, one;
 	struct error e;
 
-	*f = (struct files){ .a = a, .bytes = arena_alloc(a, 256 * sizeof(struct str)),
+	*f = (struct files){ .a = a,
+			     .bytes = arena_alloc(a, 256 * sizeof(struct str)),
 			     .files = arena_alloc(a, 256 * sizeof(file_type *)) };
 	while (f->n < 256 && next_file(&rest, &one)) {
 		f->bytes[f->n] = one;
@@ -160,7 +161,8 @@ static void answer_file(struct arena *a, const struct files *f, ptrdiff_t at, re
 		grpc__reflection__v1__error_response__init(error);
 		error->error_code = ERROR_NOT_FOUND;
 		error->error_message = (char *)"there is no such file or symbol";
-		out->message_response_case = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
+		out->message_response_case =
+			GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
 		out->error_response = error;
 		return;
 	}
@@ -187,7 +189,8 @@ static void answer_services(struct grpc_call *c, struct arena *a, response_type 
 		one->name = (char *)(*s)->name;
 		list->service[list->n_service++] = one;
 	}
-	out->message_response_case = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
+	out->message_response_case =
+		GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
 	out->list_services_response = list;
 }
 
@@ -226,8 +229,7 @@ static int answer(struct grpc_call *c, struct arena *a, request_type *in)
 	case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES:
 		answer_services(c, a, &out);
 		break;
-	default:
-		answer_unknown(a, &out);
+	default: answer_unknown(a, &out);
 	}
 	return grpc_send(c, &out.base);
 }

@@ -45,7 +45,8 @@ static int next_parameter(struct request *r, struct str *rest, struct str *ret_n
 		if (part.n == 0 || memchr(part.p, ';', part.n) != NULL)
 			continue;
 		str_cut(part, '=', &name, &value);
-		if (request_unescape(r->arena, name, ret_name) == 0 && request_unescape(r->arena, value, ret_value) == 0)
+		if (request_unescape(r->arena, name, ret_name) == 0 &&
+		    request_unescape(r->arena, value, ret_value) == 0)
 			return 1;
 	}
 	return 0;

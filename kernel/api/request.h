@@ -14,7 +14,7 @@ struct request {
 	struct arena *arena; /* the exchange's */
 	struct scope scope;  /* cancelled when the client leaves */
 	struct blocks *blocks;
-	struct str path;     /* clean, still escaped */
+	struct str path; /* clean, still escaped */
 	const struct route *route;
 	struct str params[REQUEST_PARAMS]; /* decoded, in the order of the route's braces */
 	struct trace_span *span;

@@ -17,7 +17,7 @@ struct route {
 	const char *path;    /* "state/{store}/{key}"; "{rest...}" at the end takes all that follows */
 	const char *group;   /* of the allow list: "state", "v1" … */
 	const char *group_version;
-	const char *name;    /* Dapr's endpoint name */
+	const char *name; /* Dapr's endpoint name */
 	void (*handle)(struct request *r);
 	unsigned flags;
 	const char *missing; /* instead of handle: what is not there yet */

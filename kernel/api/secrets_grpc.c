@@ -77,8 +77,8 @@ static struct error bulk(struct grpc_call *c, const void *request, const Protobu
 	e = secrets_find(s->blocks, c->arena, skin_text(in->store_name), &store);
 	if (error_is(&e))
 		return e;
-	e = secrets_bulk(s->blocks, &s->scope, store, skin_pairs(c->arena, in->metadata, in->n_metadata), in->n_metadata,
-			 &pairs, &n);
+	e = secrets_bulk(s->blocks, &s->scope, store, skin_pairs(c->arena, in->metadata, in->n_metadata),
+			 in->n_metadata, &pairs, &n);
 	if (error_is(&e))
 		return e;
 	dapr__proto__runtime__v1__get_bulk_secret_response__init(out);

@@ -72,7 +72,8 @@ void span_begin_http(struct request *r)
 
 	if (r->api->tracer.mode == TRACE_OFF || trace_is_healthz(r->path))
 		return;
-	parent = trace_from_request(r->arena, STR_NONE, http_field(x, STR("traceparent")), http_field(x, STR("tracestate")));
+	parent = trace_from_request(r->arena, STR_NONE, http_field(x, STR("traceparent")),
+				    http_field(x, STR("tracestate")));
 	r->span = trace_start(&r->api->tracer, r->arena, &parent, r->path, TRACE_CLIENT);
 	if (r->span == NULL || !trace_valid(&r->span->context))
 		return;

@@ -23,9 +23,11 @@ static struct error told(struct error e)
 
 static struct str concurrency_word(int v)
 {
-	return v == DAPR__PROTO__COMMON__V1__STATE_OPTIONS__STATE_CONCURRENCY__CONCURRENCY_FIRST_WRITE  ? STR("first-write")
-	       : v == DAPR__PROTO__COMMON__V1__STATE_OPTIONS__STATE_CONCURRENCY__CONCURRENCY_LAST_WRITE ? STR("last-write")
-													: STR("");
+	return v == DAPR__PROTO__COMMON__V1__STATE_OPTIONS__STATE_CONCURRENCY__CONCURRENCY_FIRST_WRITE
+		       ? STR("first-write")
+	       : v == DAPR__PROTO__COMMON__V1__STATE_OPTIONS__STATE_CONCURRENCY__CONCURRENCY_LAST_WRITE
+		       ? STR("last-write")
+		       : STR("");
 }
 
 static struct str consistency_word(int v)
@@ -243,7 +245,8 @@ static struct error delete_bulk(struct grpc_call *c, const void *request, const 
 }
 
 /* The key is looked at first, as in Dapr. */
-static struct error unknown_operation(struct arena *a, const struct state_store *store, struct str key, struct str operation)
+static struct error unknown_operation(struct arena *a, const struct state_store *store, struct str key,
+				      struct str operation)
 {
 	struct str full;
 	struct error e = state_key_full(a, store, key, &full);

@@ -23,7 +23,8 @@ static void fail(struct request *r, struct error *e)
 	struct error_detail *d;
 
 	if (e->details != NULL && e->details->kind == DETAIL_BAD_REQUEST) {
-		e->message = arena_printf(r->arena, "api error: code = InvalidArgument desc = " STR_FMT, STR_ARG(e->message));
+		e->message = arena_printf(r->arena, "api error: code = InvalidArgument desc = " STR_FMT,
+					  STR_ARG(e->message));
 		for (d = e->details; d != NULL; d = d->next)
 			if (d->kind == DETAIL_BAD_REQUEST)
 				d->about = e->message;
@@ -138,7 +139,8 @@ static void put_value(struct buf *b, const struct state_value *v, int query)
 		if (jstream_check(v->value) == 0)
 			jstream_compact(b, v->value);
 		else
-			jstream_put_html(b, v->value); /* bytes saved over gRPC: as text, where Dapr's answer is cut short */
+			jstream_put_html(
+				b, v->value); /* bytes saved over gRPC: as text, where Dapr's answer is cut short */
 	} else if (query) {
 		buf_lit(b, ",\"data\":null");
 	}

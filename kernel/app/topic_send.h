@@ -11,7 +11,7 @@
 /* How the one who sends can be stopped: zero at first, its owner keeps it until the sending has returned. */
 struct topic_cancel {
 	int cancelled;
-	int64_t until_ns; /* steady clock; 0: none. Of who sends */
+	int64_t until_ns;      /* steady clock; 0: none. Of who sends */
 	struct scope *scope;   /* of a policy, which may be waiting to try again; NULL: none */
 	struct fiber *waiting; /* of who sends by himself: woken */
 	struct http_call *http;

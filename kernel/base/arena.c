@@ -8,9 +8,9 @@
 #include "base/mem.h"
 
 #define ALIGN 16u
-#define FIRST_CHUNK 4096u  /* holds a small call whole */
+#define FIRST_CHUNK 4096u /* holds a small call whole */
 #define LARGEST_CHUNK 65536u
-#define CACHED 256	   /* first chunks that a thread keeps for its next calls */
+#define CACHED 256 /* first chunks that a thread keeps for its next calls */
 
 struct chunk {
 	struct chunk *next;

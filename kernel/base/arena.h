@@ -27,9 +27,9 @@ void arena_unref(struct arena *a); /* the last one runs what was deferred, newes
  * before, for who sets it for a part of the call only. */
 jmp_buf *arena_on_oom(struct arena *a, jmp_buf *where);
 
-void *arena_alloc(struct arena *a, size_t n);  /* aligned to 16, not cleared, never NULL */
-void *arena_zalloc(struct arena *a, size_t n); /* the same, zero */
-void *arena_try(struct arena *a, size_t n);    /* NULL instead of a jump */
+void *arena_alloc(struct arena *a, size_t n);			  /* aligned to 16, not cleared, never NULL */
+void *arena_zalloc(struct arena *a, size_t n);			  /* the same, zero */
+void *arena_try(struct arena *a, size_t n);			  /* NULL instead of a jump */
 void *arena_grow(struct arena *a, void *p, size_t old, size_t n); /* p with n bytes; moves unless it was the last */
 
 struct str arena_str(struct arena *a, struct str s); /* a copy with a NUL behind it */

@@ -25,7 +25,7 @@ static inline struct buf buf_in(struct arena *a)
 	return (struct buf){ .arena = a };
 }
 
-void buf_free(struct buf *b); /* heap only; empties it */
+void buf_free(struct buf *b);		     /* heap only; empties it */
 int buf_reserve(struct buf *b, size_t more); /* 0; -1: no memory. Then b->p + b->n has room for `more` bytes */
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_addc(struct buf *b, char c);

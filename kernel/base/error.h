@@ -9,9 +9,22 @@
 #include "base/str.h"
 
 enum error_code {
-	ERROR_OK, ERROR_CANCELLED, ERROR_UNKNOWN, ERROR_INVALID_ARGUMENT, ERROR_DEADLINE_EXCEEDED, ERROR_NOT_FOUND,
-	ERROR_ALREADY_EXISTS, ERROR_PERMISSION_DENIED, ERROR_RESOURCE_EXHAUSTED, ERROR_FAILED_PRECONDITION,
-	ERROR_ABORTED, ERROR_OUT_OF_RANGE, ERROR_UNIMPLEMENTED, ERROR_INTERNAL, ERROR_UNAVAILABLE, ERROR_DATA_LOSS,
+	ERROR_OK,
+	ERROR_CANCELLED,
+	ERROR_UNKNOWN,
+	ERROR_INVALID_ARGUMENT,
+	ERROR_DEADLINE_EXCEEDED,
+	ERROR_NOT_FOUND,
+	ERROR_ALREADY_EXISTS,
+	ERROR_PERMISSION_DENIED,
+	ERROR_RESOURCE_EXHAUSTED,
+	ERROR_FAILED_PRECONDITION,
+	ERROR_ABORTED,
+	ERROR_OUT_OF_RANGE,
+	ERROR_UNIMPLEMENTED,
+	ERROR_INTERNAL,
+	ERROR_UNAVAILABLE,
+	ERROR_DATA_LOSS,
 	ERROR_UNAUTHENTICATED
 };
 
@@ -25,22 +38,22 @@ struct error_pair {
 struct error_detail {
 	struct error_detail *next;
 	enum error_detail_kind kind;
-	struct str reason, domain;	      /* ERROR_INFO; no domain: dapr.io */
-	struct str type, name, owner, about;  /* RESOURCE_INFO: type, name, owner, description; HELP: name = url, about;
+	struct str reason, domain;	     /* ERROR_INFO; no domain: dapr.io */
+	struct str type, name, owner, about; /* RESOURCE_INFO: type, name, owner, description; HELP: name = url, about;
 						 BAD_REQUEST: name = field, about;
 						 PACKED: type = its URL, about = the message's bytes */
-	size_t npairs;			      /* ERROR_INFO metadata; none: JSON has {}, without `pairs` null */
+	size_t npairs;			     /* ERROR_INFO metadata; none: JSON has {}, without `pairs` null */
 	const struct error_pair *pairs;
-	int pairs_http_only;		      /* gRPC does not show them, as Dapr's does not */
+	int pairs_http_only; /* gRPC does not show them, as Dapr's does not */
 };
 
 struct error {
-	int32_t code;	    /* enum error_code; OK means there is none */
-	int32_t http;	    /* status for HTTP; 0: from the code, by the table in api/errors.c */
-	const char *tag;    /* Dapr's errorCode, such as "ERR_STATE_GET"; NULL: the detail's reason */
+	int32_t code;	      /* enum error_code; OK means there is none */
+	int32_t http;	      /* status for HTTP; 0: from the code, by the table in api/errors.c */
+	const char *tag;      /* Dapr's errorCode, such as "ERR_STATE_GET"; NULL: the detail's reason */
 	const char *category; /* of the metric of error codes: "state", "secret" …; NULL: "common" */
 	int info_on_grpc;     /* there the tag goes into an ErrorInfo, which HTTP does without */
-	const char *reason; /* a plugin's reason word, such as "ETAG_MISMATCH"; NULL: none */
+	const char *reason;   /* a plugin's reason word, such as "ETAG_MISMATCH"; NULL: none */
 	struct str message;
 	struct error_detail *details;
 	const struct error *grpc; /* what gRPC is told instead; NULL: the same */

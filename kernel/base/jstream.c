@@ -39,23 +39,15 @@ static char look(struct jstream *j)
 enum jstream_type jstream_peek(struct jstream *j)
 {
 	switch (look(j)) {
-	case '{':
-		return JSTREAM_OBJECT;
-	case '[':
-		return JSTREAM_ARRAY;
-	case '"':
-		return JSTREAM_STRING;
+	case '{': return JSTREAM_OBJECT;
+	case '[': return JSTREAM_ARRAY;
+	case '"': return JSTREAM_STRING;
 	case 't':
-	case 'f':
-		return JSTREAM_BOOL;
-	case 'n':
-		return JSTREAM_NULL;
+	case 'f': return JSTREAM_BOOL;
+	case 'n': return JSTREAM_NULL;
 	case '-':
-	case '0' ... '9':
-		return JSTREAM_NUMBER;
-	default:
-		fault(j, "invalid character looking for beginning of value");
-		return JSTREAM_NOTHING;
+	case '0' ... '9': return JSTREAM_NUMBER;
+	default: fault(j, "invalid character looking for beginning of value"); return JSTREAM_NOTHING;
 	}
 }
 
@@ -193,8 +185,9 @@ static int digits(struct jstream *j)
 
 	while (j->p < j->end && *j->p >= '0' && *j->p <= '9')
 		j->p++;
-	return j->p > from ? 1 : fault(j, j->p == j->end ? "unexpected end of JSON input"
-							 : "invalid character in numeric literal");
+	return j->p > from ? 1
+			   : fault(j, j->p == j->end ? "unexpected end of JSON input"
+						     : "invalid character in numeric literal");
 }
 
 static int pass_number(struct jstream *j)
@@ -235,16 +228,11 @@ static int pass_scalar(struct jstream *j, enum jstream_type type)
 	int escaped;
 
 	switch (type) {
-	case JSTREAM_STRING:
-		return pass_string(j, &escaped);
-	case JSTREAM_NUMBER:
-		return pass_number(j);
-	case JSTREAM_NULL:
-		return pass_word(j, STR("null"));
-	case JSTREAM_BOOL:
-		return pass_word(j, *j->p == 't' ? STR("true") : STR("false"));
-	default:
-		return 0;
+	case JSTREAM_STRING: return pass_string(j, &escaped);
+	case JSTREAM_NUMBER: return pass_number(j);
+	case JSTREAM_NULL: return pass_word(j, STR("null"));
+	case JSTREAM_BOOL: return pass_word(j, *j->p == 't' ? STR("true") : STR("false"));
+	default: return 0;
 	}
 }
 
@@ -502,29 +490,14 @@ void jstream_normal(struct buf *b, struct arena *a, struct str raw)
 static void put_escape(struct buf *b, unsigned char c)
 {
 	switch (c) {
-	case '"':
-		buf_lit(b, "\\\"");
-		break;
-	case '\\':
-		buf_lit(b, "\\\\");
-		break;
-	case '\n':
-		buf_lit(b, "\\n");
-		break;
-	case '\r':
-		buf_lit(b, "\\r");
-		break;
-	case '\t':
-		buf_lit(b, "\\t");
-		break;
-	case '\b':
-		buf_lit(b, "\\b");
-		break;
-	case '\f':
-		buf_lit(b, "\\f");
-		break;
-	default:
-		buf_printf(b, "\\u%04x", c);
+	case '"': buf_lit(b, "\\\""); break;
+	case '\\': buf_lit(b, "\\\\"); break;
+	case '\n': buf_lit(b, "\\n"); break;
+	case '\r': buf_lit(b, "\\r"); break;
+	case '\t': buf_lit(b, "\\t"); break;
+	case '\b': buf_lit(b, "\\b"); break;
+	case '\f': buf_lit(b, "\\f"); break;
+	default: buf_printf(b, "\\u%04x", c);
 	}
 }
 

@@ -44,6 +44,7 @@ struct str jstream_why(const struct jstream *j, struct arena *a)
 		return what;
 	return arena_printf(a, STR_FMT STR_FMT " " STR_FMT STR_FMT, STR_ARG(before),
 			    STR_ARG(quoted(a, (unsigned char)j->start[j->at])), STR_ARG(str_from(what, before.n)),
-			    STR_ARG(str_ends(what, STR("literal")) && str_find(what, STR(" in literal")) >= 0 ? expected(j, a)
-													      : STR("")));
+			    STR_ARG(str_ends(what, STR("literal")) && str_find(what, STR(" in literal")) >= 0
+					    ? expected(j, a)
+					    : STR("")));
 }

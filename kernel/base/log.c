@@ -78,7 +78,8 @@ static int is_bare(struct str s)
 		char c = s.p[i];
 
 		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		      strchr("-._/@^+", c)) || c == '\0')
+		      strchr("-._/@^+", c)) ||
+		    c == '\0')
 			return 0;
 	}
 	return 1;

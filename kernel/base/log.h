@@ -13,11 +13,11 @@ enum log_level { LOG_FATAL, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 struct log_options {
 	enum log_level level;
 	int json;
-	const char *file;    /* appended to; NULL: standard output */
+	const char *file; /* appended to; NULL: standard output */
 	const char *app_id, *version;
 };
 
-int log_start(const struct log_options *o); /* 0; -1: errno tells why the file could not be opened */
+int log_start(const struct log_options *o);		      /* 0; -1: errno tells why the file could not be opened */
 int log_level_of(struct str word, enum log_level *ret_level); /* "debug info warn error fatal"; -1: none of them */
 const char *log_level_name(enum log_level l);
 int log_enabled(enum log_level l);

@@ -15,8 +15,7 @@ static uint64_t seed(void)
 		return v;
 	if (getrandom(&v, sizeof(v), 0) != sizeof(v) || v == 0)
 		v = (uint64_t)(uintptr_t)&value | 1;
-	return __atomic_compare_exchange_n((uint64_t *)&value, &expected, v, 0, __ATOMIC_RELAXED,
-					   __ATOMIC_RELAXED)
+	return __atomic_compare_exchange_n((uint64_t *)&value, &expected, v, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
 		       ? v
 		       : expected;
 }

@@ -24,7 +24,7 @@ static inline struct map map_init(void)
 	return (struct map){ .entries = NULL };
 }
 
-void map_free(struct map *m); /* the values stay their owners' */
+void map_free(struct map *m);			    /* the values stay their owners' */
 void *map_get(const struct map *m, struct str key); /* NULL: not there */
 /* 0 set (an old value is handed to ret_old, which may be NULL); -1 no memory, nothing changed. */
 int map_set(struct map *m, struct str key, void *value, void **ret_old);

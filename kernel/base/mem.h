@@ -4,9 +4,9 @@
 #define BASE_MEM_H
 #include <stddef.h>
 
-void *mem_alloc(size_t n);	       /* n bytes, not cleared */
-void *mem_zalloc(size_t n);	       /* n bytes, zero */
-void *mem_resize(void *p, size_t n);   /* as realloc: on NULL p is still the caller's */
+void *mem_alloc(size_t n);		/* n bytes, not cleared */
+void *mem_zalloc(size_t n);		/* n bytes, zero */
+void *mem_resize(void *p, size_t n);	/* as realloc: on NULL p is still the caller's */
 char *mem_dup(const void *p, size_t n); /* a copy of n bytes with a NUL behind it */
-void mem_free(void *p);		       /* NULL is fine */
+void mem_free(void *p);			/* NULL is fine */
 #endif

@@ -41,8 +41,7 @@ static inline int str_starts(struct str s, struct str prefix)
 
 static inline int str_ends(struct str s, struct str suffix)
 {
-	return s.n >= suffix.n &&
-	       (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
+	return s.n >= suffix.n && (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
 }
 
 static inline struct str str_from(struct str s, size_t at)
@@ -55,16 +54,16 @@ static inline struct str str_upto(struct str s, size_t n)
 	return (struct str){ s.p, n < s.n ? n : s.n };
 }
 
-int str_ieq(struct str a, struct str b);		 /* ASCII case folded */
+int str_ieq(struct str a, struct str b); /* ASCII case folded */
 int str_istarts(struct str s, struct str prefix);
-int str_cmp(struct str a, struct str b);		 /* as memcmp, the shorter first */
-struct str str_trim(struct str s);			 /* without white space at both ends */
-ptrdiff_t str_find(struct str s, struct str needle);	 /* offset, -1: not there */
+int str_cmp(struct str a, struct str b);					/* as memcmp, the shorter first */
+struct str str_trim(struct str s);						/* without white space at both ends */
+ptrdiff_t str_find(struct str s, struct str needle);				/* offset, -1: not there */
 int str_cut(struct str s, char at, struct str *ret_head, struct str *ret_tail); /* 0: `at` not there, head is all */
-int str_split(struct str *rest, char at, struct str *ret_part); /* next part of a list; 0: at its end */
-int str_utf8(struct str s);				 /* 1: well-formed UTF-8 (RFC 3629) */
-size_t str_put_rune(char *to, uint32_t c); /* in UTF-8, 1 to 4 bytes; what is no character is U+FFFD */
-int str_int(struct str s, int64_t *ret_value);		 /* decimal with optional sign, whole text; -1: not one */
-int str_bool(struct str s, int *ret_value); /* Go's strconv.ParseBool: 1 t T TRUE true True 0 f F …; -1: neither */
+int str_split(struct str *rest, char at, struct str *ret_part);			/* next part of a list; 0: at its end */
+int str_utf8(struct str s);							/* 1: well-formed UTF-8 (RFC 3629) */
+size_t str_put_rune(char *to, uint32_t c);     /* in UTF-8, 1 to 4 bytes; what is no character is U+FFFD */
+int str_int(struct str s, int64_t *ret_value); /* decimal with optional sign, whole text; -1: not one */
+int str_bool(struct str s, int *ret_value);    /* Go's strconv.ParseBool: 1 t T TRUE true True 0 f F …; -1: neither */
 int str_truthy(struct str s); /* Dapr's IsTruthy: y yes true t on 1, in any case and with white space around */
 #endif

@@ -24,9 +24,9 @@ struct state_store {
 	struct str name;
 	struct instance *instance;
 	const struct davit_state_ops *ops;
-	uint32_t features; /* of the component's table and of this instance */
-	struct str prefix; /* put before each key, "||" included; "" none */
-	struct state_crypt *crypt; /* NULL: values are kept as they come */
+	uint32_t features;	     /* of the component's table and of this instance */
+	struct str prefix;	     /* put before each key, "||" included; "" none */
+	struct state_crypt *crypt;   /* NULL: values are kept as they come */
 	const struct policy *policy; /* around each operation; NULL: none */
 	struct outbox *outbox;	     /* what its transactions publish; NULL: nothing */
 };
@@ -65,7 +65,7 @@ struct blocks {
 	struct blocks_options o;
 	struct arena *arena;
 	struct map state, secrets, pubsub; /* name to struct state_store, secret_store, pubsub (pubsub.h) */
-	struct opened *components; /* in the order of the resources */
+	struct opened *components;	   /* in the order of the resources */
 	size_t ncomponents;
 	struct str failure; /* the first that ends the start; "" none */
 };

@@ -8,7 +8,8 @@
 
 #define LOG_SCOPE "dapr.runtime"
 
-static const struct davit_tls *tls_of(struct arena *a, const struct http_endpoint *from, const struct davit_pair *values)
+static const struct davit_tls *tls_of(struct arena *a, const struct http_endpoint *from,
+				      const struct davit_pair *values)
 {
 	struct davit_str ca = values[HTTP_ENDPOINT_CA].value, certificate = values[HTTP_ENDPOINT_CERTIFICATE].value,
 			 key = values[HTTP_ENDPOINT_KEY].value;
@@ -16,7 +17,8 @@ static const struct davit_tls *tls_of(struct arena *a, const struct http_endpoin
 
 	if (from->renegotiation.n > 0 && !str_is(from->renegotiation, "Never"))
 		log_warn("HTTPEndpoint " STR_FMT ": a server that asks to renegotiate TLS is refused, whatever "
-			 "clientTLS.renegotiation says", STR_ARG(from->name));
+			 "clientTLS.renegotiation says",
+			 STR_ARG(from->name));
 	if (ca.n == 0 && certificate.n == 0 && key.n == 0)
 		return NULL;
 	t = arena_alloc(a, sizeof(*t));
@@ -45,8 +47,11 @@ static int read_one(struct blocks *b, const struct http_endpoint *from, struct o
 	for (i = HTTP_ENDPOINT_HEADERS; i < n; i++)
 		headers[i - HTTP_ENDPOINT_HEADERS] = (struct http_field){ { values[i].key.p, values[i].key.n },
 									  { values[i].value.p, values[i].value.n } };
-	*ret = (struct outside_server){ .name = from->name, .base_url = from->base_url, .headers = headers,
-					.nheaders = n - HTTP_ENDPOINT_HEADERS, .tls = tls_of(b->arena, from, values) };
+	*ret = (struct outside_server){ .name = from->name,
+					.base_url = from->base_url,
+					.headers = headers,
+					.nheaders = n - HTTP_ENDPOINT_HEADERS,
+					.tls = tls_of(b->arena, from, values) };
 	log_info("Found http endpoint: " STR_FMT, STR_ARG(from->name));
 	return 0;
 }

@@ -56,22 +56,17 @@ static void take_metadata(struct arena *a, const struct davit_message *m, struct
 
 /* ---- Members ---- */
 
-#define MEMBER(name) { STR(#name), offsetof(struct topic_members, name) }
+#define MEMBER(name) \
+	{ \
+		STR(#name), offsetof(struct topic_members, name) \
+	}
 
 static const struct {
 	struct str name;
 	size_t at;
 } members[] = {
-	MEMBER(id),
-	MEMBER(source),
-	MEMBER(type),
-	MEMBER(specversion),
-	MEMBER(datacontenttype),
-	MEMBER(data),
-	MEMBER(data_base64),
-	MEMBER(traceid),
-	MEMBER(traceparent),
-	MEMBER(tracestate),
+	MEMBER(id),	    MEMBER(source),	 MEMBER(type),	  MEMBER(specversion), MEMBER(datacontenttype),
+	MEMBER(data),	    MEMBER(data_base64), MEMBER(traceid), MEMBER(traceparent), MEMBER(tracestate),
 	MEMBER(expiration),
 };
 

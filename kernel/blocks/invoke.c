@@ -151,7 +151,7 @@ static struct error call_remote(struct invocation *i, const struct mesh_request 
 		if (e.code == ERROR_UNAVAILABLE)
 			look_again(i, &address);
 	} while (policy_again(&i->built_in,
-			      !error_is(&e)		? POLICY_WELL
+			      !error_is(&e)	     ? POLICY_WELL
 			      : may_repeat(i, q, &e) ? POLICY_FAILED
 						     : POLICY_FAILED_FOR_GOOD,
 			      POLICY_NO_CODE));
@@ -161,7 +161,8 @@ static struct error call_remote(struct invocation *i, const struct mesh_request 
 	e.message = arena_printf(a,
 				 "failed to invoke target " STR_FMT
 				 " after %d retries. Error: rpc error: code = %s desc = " STR_FMT,
-				 STR_ARG(i->app_id), i->built_in.tries - 1, error_code_name(e.code), STR_ARG(e.message));
+				 STR_ARG(i->app_id), i->built_in.tries - 1, error_code_name(e.code),
+				 STR_ARG(e.message));
 	return e;
 }
 

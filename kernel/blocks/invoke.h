@@ -58,6 +58,6 @@ typedef enum policy_verdict invoke_judge(void *arg, const struct error *e, int *
  */
 struct error invoke_run(struct invocation *i, struct str id, struct mesh_request *q, invoke_judge *judge, void *arg);
 int invoke_stopped(const struct invocation *i); /* a timeout, or a breaker that refused */
-void invoke_cancel(void *invocation); /* on the loop */
+void invoke_cancel(void *invocation);		/* on the loop */
 void invoke_end(struct invocation *i);
 #endif

@@ -196,9 +196,12 @@ struct keeper *keeper_new(struct subscribers *all, const struct declared *d, str
 	k->all = all;
 	k->arena = a;
 	k->loop = l;
-	k->o = (struct subscriber_options){
-		.blocks = all->blocks, .pubsub = p, .about = d->about, .routing = d->routing, .sink = d->outbox ? &outbox_sink : &sink, .ctx = k
-	};
+	k->o = (struct subscriber_options){ .blocks = all->blocks,
+					    .pubsub = p,
+					    .about = d->about,
+					    .routing = d->routing,
+					    .sink = d->outbox ? &outbox_sink : &sink,
+					    .ctx = k };
 	k->outbox = d->outbox;
 	k->begin.run = begin;
 	k->stop.run = stop;

@@ -31,8 +31,8 @@ static const struct {
 struct opening {
 	struct blocks *b;
 	struct fiber *waiter;
-	size_t left;   /* components that are neither open nor failed */
-	char *finished; /* one flag a component */
+	size_t left;	     /* components that are neither open nor failed */
+	char *finished;	     /* one flag a component */
 	struct one *waiting; /* for a secret store */
 };
 
@@ -157,11 +157,13 @@ static struct error add_state(struct blocks *b, struct opened *o, const struct d
 	store->policy = policies_component(b->o.policies, c->name, POLICY_STATE, 0);
 	if (state_key_prefix(b->arena, properties_get(props, n, "keyPrefix"), c->name, b->o.app_id, b->o.name_space,
 			     &store->prefix) < 0)
-		return init_failed(b, c, STR("failed to save lock keyprefix: the metadata field keyPrefix can't contain '||'"));
+		return init_failed(
+			b, c, STR("failed to save lock keyprefix: the metadata field keyPrefix can't contain '||'"));
 	/* A key that is named and empty must not mean no encryption. */
 	if ((primary.n == 0 && component_item(c, "primaryEncryptionKey") != NULL) ||
 	    (secondary.n == 0 && component_item(c, "secondaryEncryptionKey") != NULL))
-		return creation_failed(b, c, "failed to extract encryption key: ", STR("encryption key cannot be empty"));
+		return creation_failed(b, c,
+				       "failed to extract encryption key: ", STR("encryption key cannot be empty"));
 	if (primary.n > 0) {
 		store->crypt = state_crypt_new(b->arena, primary, secret_name(c, "primaryEncryptionKey"), secondary,
 					       secret_name(c, "secondaryEncryptionKey"), &why);
@@ -190,7 +192,8 @@ static struct error add_secrets(struct blocks *b, struct opened *o)
 }
 
 /* Who shares a subscription: the component's consumerID, and without one the application. */
-static void add_consumer_id(struct blocks *b, const struct component_type *t, const struct davit_pair **props, size_t *n)
+static void add_consumer_id(struct blocks *b, const struct component_type *t, const struct davit_pair **props,
+			    size_t *n)
 {
 	struct davit_pair *all;
 
@@ -222,9 +225,11 @@ static void warn_of_annotations(const struct component *c)
 	for (i = 0; i < c->annotations.n; i++) {
 		struct str name = c->annotations.p[i].key;
 
-		if (str_starts(name, STR("davit.dev/")) && !str_is(name, REGISTRY_PLUGIN) && !str_is(name, REGISTRY_VERSION))
-			log_warn("Component " STR_FMT ": there is no annotation " STR_FMT "; there are " REGISTRY_PLUGIN " and "
-				 REGISTRY_VERSION, STR_ARG(c->name), STR_ARG(name));
+		if (str_starts(name, STR("davit.dev/")) && !str_is(name, REGISTRY_PLUGIN) &&
+		    !str_is(name, REGISTRY_VERSION))
+			log_warn("Component " STR_FMT ": there is no annotation " STR_FMT "; there are " REGISTRY_PLUGIN
+				 " and " REGISTRY_VERSION,
+				 STR_ARG(c->name), STR_ARG(name));
 	}
 }
 
@@ -241,17 +246,20 @@ static struct error find_type(struct blocks *b, const struct component *c, struc
 	warn_of_annotations(c);
 	t = registry_find(b->o.registry, &wish, b->arena, &why);
 	if (t == NULL) {
-		t = pluggable_find(b->o.pluggable, c->type, c->version, clock_ns() + c->init_timeout, b->arena, &socket);
+		t = pluggable_find(b->o.pluggable, c->type, c->version, clock_ns() + c->init_timeout, b->arena,
+				   &socket);
 		if (t == NULL && socket.n > 0)
 			why = arena_printf(b->arena, STR_FMT "; " STR_FMT, STR_ARG(why), STR_ARG(socket));
 	}
 	if (t == NULL)
 		return creation_failed(b, c, "",
-				       arena_printf(b->arena, "couldn't find %s " STR_FMT "/" STR_FMT ": " STR_FMT, called(c->type),
-						    STR_ARG(c->type), STR_ARG(c->version), STR_ARG(why)));
+				       arena_printf(b->arena, "couldn't find %s " STR_FMT "/" STR_FMT ": " STR_FMT,
+						    called(c->type), STR_ARG(c->type), STR_ARG(c->version),
+						    STR_ARG(why)));
 	if (t->tier < b->o.min_tier)
-		return creation_failed(b, c, "", arena_printf(b->arena, "its tier is %s and --min-tier asks for %s",
-							      tier_name(t->tier), tier_name(b->o.min_tier)));
+		return creation_failed(b, c, "",
+				       arena_printf(b->arena, "its tier is %s and --min-tier asks for %s",
+						    tier_name(t->tier), tier_name(b->o.min_tier)));
 	if (registry_load(b->o.registry, t, b->arena, &why) < 0)
 		return creation_failed(b, c, "", why);
 	if (str_is(t->about->status, "alpha") || str_is(t->about->status, "beta"))
@@ -315,8 +323,8 @@ static struct error open_component(struct one *one, struct opened *o)
 	if (called(c->type) == NULL)
 		return error_new(b->arena, ERROR_INVALID_ARGUMENT, NULL, "incorrect type " STR_FMT, STR_ARG(c->type));
 	if (reads_secrets(c) && wait_for_store(one) < 0) {
-		log_warn("Component " STR_FMT " references a secret store that isn't loaded: " STR_FMT, STR_ARG(c->name),
-			 STR_ARG(c->secret_store));
+		log_warn("Component " STR_FMT " references a secret store that isn't loaded: " STR_FMT,
+			 STR_ARG(c->name), STR_ARG(c->secret_store));
 		o->error = STR("its secret store is not loaded");
 		return ERROR_NONE;
 	}
@@ -347,15 +355,16 @@ static void report(struct blocks *b, struct opened *o, const struct error *e)
 {
 	const struct component *c = o->resource;
 	int wrapped = str_starts(e->message, STR("[")); /* our own refusals go out as they are */
-	struct str text = wrapped ? arena_printf(b->arena, "process component " STR_FMT " error: [INIT_COMPONENT_FAILURE]: "
-						 "initialization error occurred for " STR_FMT ": " STR_FMT, STR_ARG(c->name),
-						 STR_ARG(c->log_name), STR_ARG(e->message))
-				  : arena_printf(b->arena, "process component " STR_FMT " error: " STR_FMT, STR_ARG(c->name),
-						 STR_ARG(e->message));
+	struct str text = wrapped ? arena_printf(b->arena,
+						 "process component " STR_FMT " error: [INIT_COMPONENT_FAILURE]: "
+						 "initialization error occurred for " STR_FMT ": " STR_FMT,
+						 STR_ARG(c->name), STR_ARG(c->log_name), STR_ARG(e->message))
+				  : arena_printf(b->arena, "process component " STR_FMT " error: " STR_FMT,
+						 STR_ARG(c->name), STR_ARG(e->message));
 
 	o->error = e->message;
-	log_error("Failed to init component " STR_FMT ": " STR_FMT " (%s:%d)", STR_ARG(c->log_name), STR_ARG(e->message),
-		  c->file ? c->file : "", c->line);
+	log_error("Failed to init component " STR_FMT ": " STR_FMT " (%s:%d)", STR_ARG(c->log_name),
+		  STR_ARG(e->message), c->file ? c->file : "", c->line);
 	if (c->ignore_errors)
 		log_error("Ignoring error processing component: " STR_FMT, STR_ARG(text));
 	else
@@ -419,7 +428,8 @@ static size_t choose(struct blocks *b)
 		const struct component *c = &b->o.resources->components[i];
 
 		if (configuration_component_denied(b->o.configuration, c->type, c->version)) {
-			log_warn("Component " STR_FMT " is denied by the Configuration's components.deny and not loaded",
+			log_warn("Component " STR_FMT
+				 " is denied by the Configuration's components.deny and not loaded",
 				 STR_ARG(c->log_name));
 			continue;
 		}
@@ -457,7 +467,8 @@ static void close_one(void *arg)
 	struct closing *c = arg;
 
 	if (instance_close(c->instance, c->within_ms) < 0) {
-		log_error("Component " STR_FMT " did not close within %d ms and is left alone", STR_ARG(c->name), c->within_ms);
+		log_error("Component " STR_FMT " did not close within %d ms and is left alone", STR_ARG(c->name),
+			  c->within_ms);
 		++*c->stuck;
 	}
 	--*c->left;

@@ -85,7 +85,8 @@ static struct str with_members(struct arena *a, struct str json, const struct da
 	if (jstream_enter_object(&j))
 		while (jstream_key(&j, a, &key)) {
 			value = jstream_raw(&j);
-			for (i = 0; i < n && !(pairs[i].key.n == key.n && memcmp(pairs[i].key.p, key.p, key.n) == 0); i++)
+			for (i = 0; i < n && !(pairs[i].key.n == key.n && memcmp(pairs[i].key.p, key.p, key.n) == 0);
+			     i++)
 				;
 			if (i < n)
 				continue;
@@ -118,7 +119,8 @@ static struct str add_metadata(struct arena *a, struct str json, const struct st
 
 		if (davit_str_is(p->key, "data") || davit_str_is(p->key, "id"))
 			continue;
-		for (k = 0; k < n && !(pairs[k].key.n == p->key.n && memcmp(pairs[k].key.p, p->key.p, p->key.n) == 0); k++)
+		for (k = 0; k < n && !(pairs[k].key.n == p->key.n && memcmp(pairs[k].key.p, p->key.p, p->key.n) == 0);
+		     k++)
 			;
 		pairs[k] = *p;
 		n += k == n;
@@ -175,9 +177,9 @@ static struct str send(struct blocks *b, struct scope *s, struct str pubsub, str
 	return pubsub_send(s, p, pubsub_topic_out(s->arena, p, topic), data, content_type, NULL, 0);
 }
 
-struct error outbox_publish(struct blocks *b, struct scope *s, struct state_store *store, const struct state_step *steps,
-			    size_t n, const struct state_step **ret_steps, size_t *ret_n,
-			    const struct davit_state_op **ret_markers, size_t *ret_nmarkers)
+struct error outbox_publish(struct blocks *b, struct scope *s, struct state_store *store,
+			    const struct state_step *steps, size_t n, const struct state_step **ret_steps,
+			    size_t *ret_n, const struct davit_state_op **ret_markers, size_t *ret_nmarkers)
 {
 	struct state_step *kept = arena_alloc(s->arena, (n + 1) * sizeof(*kept));
 	const struct outbox *o = store->outbox;
@@ -260,15 +262,18 @@ static int wait_for_marker(struct outbox *o, struct arena *a, struct str key, st
 
 static struct topic_answer again(struct arena *a, const struct outbox *o, struct str why)
 {
-	return (struct topic_answer){ .verdict = TOPIC_RETRY,
-				      .why = arena_printf(a, "failed to publish outbox topic to pubsub " STR_FMT ": " STR_FMT,
-							  STR_ARG(o->publish_pubsub), STR_ARG(why)) };
+	return (struct topic_answer){
+		.verdict = TOPIC_RETRY,
+		.why = arena_printf(a, "failed to publish outbox topic to pubsub " STR_FMT ": " STR_FMT,
+				    STR_ARG(o->publish_pubsub), STR_ARG(why))
+	};
 }
 
 static struct topic_answer missing(struct arena *a, const struct outbox *o)
 {
-	struct str why = arena_printf(a, "cannot publish outbox message to topic " STR_FMT " with pubsub " STR_FMT
-					 ": outbox state not found",
+	struct str why = arena_printf(a,
+				      "cannot publish outbox message to topic " STR_FMT " with pubsub " STR_FMT
+				      ": outbox state not found",
 				      STR_ARG(o->publish_topic), STR_ARG(o->publish_pubsub));
 
 	log_error("failed to publish outbox topic to pubsub " STR_FMT ": " STR_FMT ", %s", STR_ARG(o->publish_pubsub),

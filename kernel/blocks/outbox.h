@@ -27,9 +27,9 @@ struct outbox *outbox_new(struct arena *a, struct state_store *store, const stru
  * Before the transaction: publishes to the internal topic what the steps write. *ret_steps: without those that are only to
  * be published in another's place. *ret_markers go along in the transaction, their keys as they are.
  */
-struct error outbox_publish(struct blocks *b, struct scope *s, struct state_store *store, const struct state_step *steps,
-			    size_t n, const struct state_step **ret_steps, size_t *ret_n,
-			    const struct davit_state_op **ret_markers, size_t *ret_nmarkers);
+struct error outbox_publish(struct blocks *b, struct scope *s, struct state_store *store,
+			    const struct state_step *steps, size_t n, const struct state_step **ret_steps,
+			    size_t *ret_n, const struct davit_state_op **ret_markers, size_t *ret_nmarkers);
 
 /* An event of the internal topic; a subscriber's send. Parks for a second and more. */
 struct topic_answer outbox_deliver(struct blocks *b, struct outbox *o, struct arena *a, const struct topic_event *e,

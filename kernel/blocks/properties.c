@@ -24,8 +24,8 @@ static struct str from_environment(struct blocks *b, const struct component *c, 
 	const char *v;
 
 	if (!component_env_allowed(item->env, b->o.env_keys)) {
-		log_warn("Component " STR_FMT " references an env variable that isn't allowed: " STR_FMT, STR_ARG(c->name),
-			 STR_ARG(item->env));
+		log_warn("Component " STR_FMT " references an env variable that isn't allowed: " STR_FMT,
+			 STR_ARG(c->name), STR_ARG(item->env));
 		return STR("");
 	}
 	v = getenv(item->env.p);
@@ -41,8 +41,8 @@ static struct str from_secret(struct blocks *b, struct arena *a, const struct co
 	struct error e;
 
 	if (store == NULL) {
-		log_warn("Component " STR_FMT " references a secret store that isn't loaded: " STR_FMT, STR_ARG(c->name),
-			 STR_ARG(c->secret_store));
+		log_warn("Component " STR_FMT " references a secret store that isn't loaded: " STR_FMT,
+			 STR_ARG(c->name), STR_ARG(c->secret_store));
 		return STR("");
 	}
 	e = secrets_read(&s, store, item->secret.name, key, c->namespace, &value);
@@ -78,8 +78,10 @@ static int fill_in(struct blocks *b, struct arena *a, struct str name, struct st
 			rest = str_from(rest, 6);
 		} else if (str_starts(rest, STR("{podName}"))) {
 			if (b->o.pod_name.n == 0) {
-				*ret_message = arena_printf(a, "failed to parse metadata: property " STR_FMT
-							    " refers to {podName} but podName is not set", STR_ARG(name));
+				*ret_message = arena_printf(a,
+							    "failed to parse metadata: property " STR_FMT
+							    " refers to {podName} but podName is not set",
+							    STR_ARG(name));
 				return -1;
 			}
 			buf_adds(&out, b->o.pod_name);

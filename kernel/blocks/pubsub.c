@@ -196,7 +196,8 @@ struct error pubsub_publish(struct blocks *b, struct scope *s, struct pubsub *p,
 		return pubsub_error_forbidden(s->arena, p->name, r->topic, b->o.app_id);
 	}
 	got = pubsub_send_record(s, p,
-				 pubsub_record(s->arena, p, pubsub_topic_out(s->arena, p, r->topic), data, &plain), r->http);
+				 pubsub_record(s->arena, p, pubsub_topic_out(s->arena, p, r->topic), data, &plain),
+				 r->http);
 	metrics_pubsub_published(b->o.metrics, p->name, r->topic, got.status == DAVIT_OK, clock_ns() - began);
 	return got.status == DAVIT_OK ? ERROR_NONE
 				      : pubsub_error_publish(s->arena, p->name, r->topic, pubsub_why(&got));

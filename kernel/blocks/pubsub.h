@@ -46,7 +46,7 @@ struct pubsub_request {
 	const struct tracer *tracer;
 	const struct trace_context *trace; /* the request's; NULL: none */
 	struct str span_name;		   /* of each entry's span */
-	int http; /* it came by HTTP: a policy's matching looks at HTTP's codes */
+	int http;			   /* it came by HTTP: a policy's matching looks at HTTP's codes */
 };
 
 /* Of the component whose resource has these properties; NULL: no memory. */

@@ -197,8 +197,7 @@ struct error pubsub_error_forbidden(struct arena *a, struct str name, struct str
 struct error pubsub_error_outbox(struct arena *a, struct str app_id, struct str why)
 {
 	static const struct kind k = { ERROR_INTERNAL, 500, "ERR_PUBLISH_OUTBOX", "DAPR_PUBSUB_OUTBOX" };
-	struct error e = make(a, &k,
-			      arena_printf(a, "error while publishing outbox message: " STR_FMT, STR_ARG(why)));
+	struct error e = make(a, &k, arena_printf(a, "error while publishing outbox message: " STR_FMT, STR_ARG(why)));
 	struct error_pair *pairs = arena_alloc(a, 2 * sizeof(*pairs));
 
 	pairs[0] = (struct error_pair){ STR("appID"), app_id };

@@ -40,7 +40,8 @@ static struct answer ask(struct scope *s, struct secret_store *store, int all, s
 	if (all && store->ops->bulk_get == NULL)
 		return (struct answer){ .status = DAVIT_UNIMPLEMENTED,
 					.message = STR("this secret store cannot list its secrets") };
-	return policy_call(s, store->policy, store->instance, (davit_op *)(void *)(all ? store->ops->bulk_get : store->ops->get), in);
+	return policy_call(s, store->policy, store->instance,
+			   (davit_op *)(void *)(all ? store->ops->bulk_get : store->ops->get), in);
 }
 
 static struct str as_str(struct davit_str s)
@@ -80,7 +81,9 @@ static struct error failed(struct scope *s, const struct answer *got, struct str
 
 	if (name.p != NULL)
 		return failure(a, code, 500, "ERR_SECRET_GET",
-			       arena_printf(a, "failed getting secret with key " STR_FMT " from secret store " STR_FMT ": " STR_FMT,
+			       arena_printf(a,
+					    "failed getting secret with key " STR_FMT " from secret store " STR_FMT
+					    ": " STR_FMT,
 					    STR_ARG(name), STR_ARG(store), STR_ARG(why)));
 	return failure(a, code, 500, "ERR_SECRET_GET",
 		       arena_printf(a, "failed getting secrets from secret store " STR_FMT ": " STR_FMT, STR_ARG(store),
@@ -96,7 +99,8 @@ struct error secrets_get(struct blocks *b, struct scope *s, struct secret_store 
 
 	if (!configuration_secret_allowed(b->o.configuration, store->name, name))
 		return failure(s->arena, ERROR_PERMISSION_DENIED, 403, "ERR_PERMISSION_DENIED",
-			       arena_printf(s->arena, "access denied by policy to get \"" STR_FMT "\" from \"" STR_FMT "\"",
+			       arena_printf(s->arena,
+					    "access denied by policy to get \"" STR_FMT "\" from \"" STR_FMT "\"",
 					    STR_ARG(name), STR_ARG(store->name)));
 	got = ask(s, store, 0, name, metadata, nmetadata);
 	metrics_secret_done(b->o.metrics, store->name, STR("get"), got.status == DAVIT_OK, clock_ns() - began);

@@ -50,7 +50,9 @@ struct error state_get(struct blocks *b, struct scope *s, struct state_store *st
 		       struct str consistency, const struct davit_pair *metadata, size_t nmetadata,
 		       struct state_value *ret_value)
 {
-	struct state_item item = { .key = key, .consistency = consistency, .metadata = metadata, .nmetadata = nmetadata };
+	struct state_item item = {
+		.key = key, .consistency = consistency, .metadata = metadata, .nmetadata = nmetadata
+	};
 	const struct davit_state_key *in;
 	int64_t began = clock_ns();
 	struct answer got;
@@ -243,8 +245,9 @@ static size_t most_ops(const struct answer *got)
 	return 0;
 }
 
-struct error state_transact(struct blocks *b, struct scope *s, struct state_store *store, const struct state_step *steps,
-			    size_t n, const struct davit_pair *metadata, size_t nmetadata)
+struct error state_transact(struct blocks *b, struct scope *s, struct state_store *store,
+			    const struct state_step *steps, size_t n, const struct davit_pair *metadata,
+			    size_t nmetadata)
 {
 	const struct davit_state_op **ops = arena_alloc(s->arena, sizeof(*ops) * (2 * n + 1));
 	const struct davit_state_op **markers = arena_alloc(s->arena, sizeof(*markers) * (n + 1));
@@ -300,8 +303,8 @@ static struct error take_results(struct scope *s, struct state_store *store, con
 			found->token = (struct str){ page->token.p, page->token.n };
 		} else if (r->kind == davit_state_item_kind) {
 			struct error e = state_request_value(s->arena, store,
-							     state_key_short((struct str){ item->key.p, item->key.n }), item,
-							     &values[n]);
+							     state_key_short((struct str){ item->key.p, item->key.n }),
+							     item, &values[n]);
 			if (error_is(&e))
 				return e;
 			if (item->status != DAVIT_OK)
@@ -341,8 +344,8 @@ struct error state_query(struct blocks *b, struct scope *s, struct state_store *
 	if (jstream_check(query) < 0)
 		return state_error_query_failed(s->arena, store->name,
 						STR("failed to parse JSON query body: it is not well-formed JSON"));
-	*in = (struct davit_state_query)DAVIT_INIT(davit_state_query, .query = { query.p, query.n }, .metadata = metadata,
-						   .nmetadata = nmetadata);
+	*in = (struct davit_state_query)DAVIT_INIT(davit_state_query, .query = { query.p, query.n },
+						   .metadata = metadata, .nmetadata = nmetadata);
 	got = policy_call(s, store->policy, store->instance, OP(store->ops->query), in);
 	count(b, store, STR("query"), got.status == DAVIT_OK, began);
 	if (got.status != DAVIT_OK)

@@ -12,10 +12,10 @@
 /* One value to write or key to delete, as the client named it. */
 struct state_item {
 	struct str key;
-	struct str value;	  /* NUL behind it is not needed */
-	int json;		  /* the value is JSON text; else bytes */
+	struct str value; /* NUL behind it is not needed */
+	int json;	  /* the value is JSON text; else bytes */
 	struct str etag;
-	int has_etag;		  /* an ETag was given; one of "" counts as none */
+	int has_etag;			     /* an ETag was given; one of "" counts as none */
 	struct str concurrency, consistency; /* "first-write", "last-write"; "strong", "eventual"; "" not told */
 	const struct davit_pair *metadata;
 	size_t nmetadata;
@@ -31,9 +31,9 @@ struct state_step {
 /* What was found. */
 struct state_value {
 	int found;
-	struct str key; /* as the client named it */
+	struct str key;				     /* as the client named it */
 	struct str value, etag, content_type, error; /* p == NULL: none */
-	const struct davit_pair *metadata; /* with ttlExpireTime where the value expires */
+	const struct davit_pair *metadata;	     /* with ttlExpireTime where the value expires */
 	size_t nmetadata;
 };
 
@@ -59,8 +59,9 @@ struct error state_bulk_delete(struct blocks *b, struct scope *s, struct state_s
 			       const struct state_item *items, size_t n);
 struct error state_can_transact(const struct state_store *store, struct arena *a);
 /* All or nothing. */
-struct error state_transact(struct blocks *b, struct scope *s, struct state_store *store, const struct state_step *steps,
-			    size_t n, const struct davit_pair *metadata, size_t nmetadata);
+struct error state_transact(struct blocks *b, struct scope *s, struct state_store *store,
+			    const struct state_step *steps, size_t n, const struct davit_pair *metadata,
+			    size_t nmetadata);
 struct error state_query(struct blocks *b, struct scope *s, struct state_store *store, struct str query,
 			 const struct davit_pair *metadata, size_t nmetadata, struct state_found *ret_found);
 #endif

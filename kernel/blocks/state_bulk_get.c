@@ -55,7 +55,8 @@ static void take_answer(struct reading *r, size_t i, const struct answer *got)
 /* Running out of memory here must not jump to the stack of the fiber that began the call: this may be another one. */
 static void read_one(struct reading *r, size_t i)
 {
-	struct answer got = policy_call(r->s, r->store->policy, r->store->instance, (davit_op *)(void *)r->store->ops->get, r->keys[i]);
+	struct answer got = policy_call(r->s, r->store->policy, r->store->instance,
+					(davit_op *)(void *)r->store->ops->get, r->keys[i]);
 	jmp_buf here, *before = arena_on_oom(r->s->arena, &here);
 
 	if (setjmp(here) == 0)
@@ -109,7 +110,8 @@ static struct answer read_in_bulk(struct reading *r, int64_t parallelism)
 		for (k = 0; k < r->n; k++) {
 			size_t at = (i + k) % r->n;
 
-			if (r->keys[at]->key.n == item->key.n && !r->values[at].found && r->values[at].error.p == NULL &&
+			if (r->keys[at]->key.n == item->key.n && !r->values[at].found &&
+			    r->values[at].error.p == NULL &&
 			    memcmp(r->keys[at]->key.p, item->key.p, item->key.n) == 0) {
 				take(r, at, item);
 				i = at + 1;
@@ -134,7 +136,8 @@ struct error state_bulk_get(struct blocks *b, struct scope *s, struct state_stor
 
 	if (n > STATE_BULK_KEYS)
 		return state_error_plain(s->arena, "ERR_STATE_BULK_GET",
-					 arena_printf(s->arena, "%zu keys were asked for, at most %d can be: ask in parts", n,
+					 arena_printf(s->arena,
+						      "%zu keys were asked for, at most %d can be: ask in parts", n,
 						      STATE_BULK_KEYS));
 	for (i = 0; i < n; i++) {
 		struct state_item item = { .key = keys[i], .metadata = metadata, .nmetadata = nmetadata };

@@ -73,8 +73,7 @@ static int seal(const struct key *k, struct str value, unsigned char *to)
 	int n, ok;
 
 	random_bytes(to, NONCE);
-	ok = ctx != NULL && value.n < INT32_MAX &&
-	     EVP_EncryptInit_ex(ctx, cipher_of(k), NULL, k->bytes, to) == 1 &&
+	ok = ctx != NULL && value.n < INT32_MAX && EVP_EncryptInit_ex(ctx, cipher_of(k), NULL, k->bytes, to) == 1 &&
 	     EVP_EncryptUpdate(ctx, to + NONCE, &n, (const unsigned char *)value.p, (int)value.n) == 1 &&
 	     EVP_EncryptFinal_ex(ctx, to + NONCE + n, &n) == 1 &&
 	     EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG, to + NONCE + value.n) == 1;
@@ -133,9 +132,9 @@ int state_crypt_open(const struct state_crypt *c, struct arena *a, struct str st
 {
 	size_t at = name_at(sealed), encoded, n;
 	struct str name = str_from(sealed, at);
-	const struct key *k = str_eq(name, c->primary.name)				 ? &c->primary
+	const struct key *k = str_eq(name, c->primary.name)			      ? &c->primary
 			      : c->secondary.n > 0 && str_eq(name, c->secondary.name) ? &c->secondary
-											 : NULL;
+										      : NULL;
 	unsigned char *raw, *text;
 
 	if (sealed.n == 0) {
@@ -154,15 +153,19 @@ int state_crypt_open(const struct state_crypt *c, struct arena *a, struct str st
 	n = encoded / 4 * 3;
 	if (encoded % 4 != 0 || encoded < 40 || encoded > INT32_MAX ||
 	    EVP_DecodeBlock(raw, (const unsigned char *)sealed.p, (int)encoded) < 0) {
-		*ret_message = arena_printf(a, "could not decrypt data for state store " STR_FMT ": the record is not base64",
+		*ret_message = arena_printf(a,
+					    "could not decrypt data for state store " STR_FMT
+					    ": the record is not base64",
 					    STR_ARG(store));
 		return -1;
 	}
 	n -= (sealed.p[encoded - 1] == '=') + (sealed.p[encoded - 2] == '=');
 	text = arena_alloc(a, n + 1);
 	if (n < NONCE + TAG || unseal(k, raw, n, text) < 0) {
-		*ret_message = arena_printf(a, "could not decrypt data for state store " STR_FMT
-					    ": the record was changed or belongs to another key", STR_ARG(store));
+		*ret_message = arena_printf(a,
+					    "could not decrypt data for state store " STR_FMT
+					    ": the record was changed or belongs to another key",
+					    STR_ARG(store));
 		return -1;
 	}
 	text[n - NONCE - TAG] = '\0';

@@ -87,8 +87,10 @@ struct error state_error_no_transactions(struct arena *a, struct str store)
 struct error state_error_too_many(struct arena *a, struct str store, size_t n, size_t most)
 {
 	struct error e = make(a, ERROR_INVALID_ARGUMENT, 400, "ERR_STATE_STORE_TOO_MANY_TRANSACTIONS",
-			      arena_printf(a, "the transaction contains %zu operations, which is more than what the state "
-					   "store supports: %zu", n, most));
+			      arena_printf(a,
+					   "the transaction contains %zu operations, which is more than what the state "
+					   "store supports: %zu",
+					   n, most));
 	struct error_pair *p = arena_alloc(a, 2 * sizeof(*p));
 	struct error_detail *d;
 
@@ -114,7 +116,8 @@ struct error state_error_no_query(struct arena *a, struct str store)
 struct error state_error_query_failed(struct arena *a, struct str store, struct str why)
 {
 	struct error e = make(a, ERROR_INTERNAL, 500, "ERR_STATE_QUERY",
-			      arena_printf(a, "state store " STR_FMT " query failed: " STR_FMT, STR_ARG(store), STR_ARG(why)));
+			      arena_printf(a, "state store " STR_FMT " query failed: " STR_FMT, STR_ARG(store),
+					   STR_ARG(why)));
 
 	add_resource(a, &e, store);
 	add_info(a, &e, "DAPR_STATE_QUERY_FAILED");

@@ -33,9 +33,10 @@ int state_key_prefix(struct arena *a, struct str strategy, struct str store, str
 	else if (strategy.p == NULL || str_ieq(strategy, STR("appid")))
 		first = app_id.n == 0 ? STR_NONE : app_id;
 	else if (str_ieq(strategy, STR("namespace")))
-		first = app_id.n == 0	    ? STR_NONE
-			: name_space.n == 0 ? app_id
-					    : arena_printf(a, STR_FMT "." STR_FMT, STR_ARG(name_space), STR_ARG(app_id));
+		first = app_id.n == 0 ? STR_NONE
+			: name_space.n == 0
+				? app_id
+				: arena_printf(a, STR_FMT "." STR_FMT, STR_ARG(name_space), STR_ARG(app_id));
 	else
 		first = lower(a, strategy);
 	*ret_prefix = first.p != NULL ? arena_printf(a, STR_FMT "||", STR_ARG(first)) : STR("");

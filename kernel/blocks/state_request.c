@@ -23,7 +23,8 @@ static const char *check_words(struct arena *a, const struct state_item *item)
 {
 	if (item->consistency.n > 0 && !str_is(item->consistency, "strong") && !str_is(item->consistency, "eventual"))
 		return arena_printf(a, "unrecognized consistency model '" STR_FMT "'", STR_ARG(item->consistency)).p;
-	if (item->concurrency.n > 0 && !str_is(item->concurrency, "first-write") && !str_is(item->concurrency, "last-write"))
+	if (item->concurrency.n > 0 && !str_is(item->concurrency, "first-write") &&
+	    !str_is(item->concurrency, "last-write"))
 		return arena_printf(a, "unrecognized concurrency model '" STR_FMT "'", STR_ARG(item->concurrency)).p;
 	return NULL;
 }
@@ -60,8 +61,11 @@ static const char *read_ttl(struct arena *a, const struct state_item *item, int6
 	if (text.n == 0)
 		return NULL;
 	if (str_int(text, &v) < 0)
-		return arena_printf(a, "incorrect value for metadata 'ttlInSeconds': \"" STR_FMT "\" is not a whole number",
-				    STR_ARG(text)).p;
+		return arena_printf(a,
+				    "incorrect value for metadata 'ttlInSeconds': \"" STR_FMT
+				    "\" is not a whole number",
+				    STR_ARG(text))
+			.p;
 	if (v < -1 || v > INT32_MAX)
 		return "incorrect value for metadata 'ttlInSeconds': must be -1 or greater";
 	*ret_ttl = v;

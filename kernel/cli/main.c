@@ -85,8 +85,8 @@ static int read_flag(struct command_call *c, int argc, char **argv, int *at)
 		return 0;
 	}
 	given = str_cut(name, '=', &name, &value);
-	i = name.n == 2 && name.p[1] != '-' ? letter_index(c->command, name.p[1]) :
-	    flag_index(c->command, str_from(name, name.p[1] == '-' ? 2 : 1));
+	i = name.n == 2 && name.p[1] != '-' ? letter_index(c->command, name.p[1])
+					    : flag_index(c->command, str_from(name, name.p[1] == '-' ? 2 : 1));
 	if (i < 0 && !str_is(name, "--output"))
 		return command_wrong(c, "there is no flag " STR_FMT, STR_ARG(name));
 	if (i >= 0 && c->command->flags[i].value == NULL) {
@@ -151,12 +151,14 @@ static int no_command(int argc, char **argv)
 		return 0;
 	}
 	for (i = 0; argc > 1 && i < (int)COMMANDS; i++)
-		group |= strncmp(commands[i]->name, argv[1], strlen(argv[1])) == 0 && commands[i]->name[strlen(argv[1])] == ' ';
+		group |= strncmp(commands[i]->name, argv[1], strlen(argv[1])) == 0 &&
+			 commands[i]->name[strlen(argv[1])] == ' ';
 	print_usage(stderr);
 	if (group && argc == 2)
 		fprintf(stderr, "\ndavit: %s what? One of the commands above\n", argv[1]);
 	else if (argc > 1)
-		fprintf(stderr, "\ndavit: there is no command %s%s%s\n", argv[1], group ? " " : "", group ? argv[2] : "");
+		fprintf(stderr, "\ndavit: there is no command %s%s%s\n", argv[1], group ? " " : "",
+			group ? argv[2] : "");
 	return 2;
 }
 

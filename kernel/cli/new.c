@@ -212,7 +212,7 @@ static int make(struct command_call *c, size_t kind, const char *language)
 /* The folder of templates for a language, under the names that it goes by; NULL: there is none. */
 static const char *language_of(const char *name)
 {
-	static const char *const known[][2] = { { "c", "c" },	   { "C", "c" },     { "c++", "c++" }, { "C++", "c++" },
+	static const char *const known[][2] = { { "c", "c" },	  { "C", "c" },	    { "c++", "c++" }, { "C++", "c++" },
 						{ "cpp", "c++" }, { "cxx", "c++" }, { "cc", "c++" } };
 	size_t i;
 

@@ -116,7 +116,8 @@ static int missing_folders(struct command_call *c)
 
 	for (i = 0; c->command->flags[i].name != NULL; i++)
 		for (k = 0; strcmp(c->command->flags[i].name, "plugins-path") == 0 && k < c->flags[i].n; k++)
-			if (access(c->flags[i].values[k], R_OK | X_OK) < 0 && strchr(c->flags[i].values[k], ':') == NULL)
+			if (access(c->flags[i].values[k], R_OK | X_OK) < 0 &&
+			    strchr(c->flags[i].values[k], ':') == NULL)
 				missing |= command_failed("%s: %s", c->flags[i].values[k], strerror(errno));
 	return missing;
 }

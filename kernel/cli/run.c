@@ -101,7 +101,8 @@ static const char *default_resources(struct command_call *c)
 		return NULL;
 	if (write_sqlite(c, folder, "statestore", "state.sqlite", arena_printf(c->a, "%s/davit/state.db", state).p,
 			 "    - name: actorStateStore\n      value: \"true\"\n") < 0 ||
-	    write_sqlite(c, folder, "pubsub", "pubsub.sqlite", arena_printf(c->a, "%s/davit/pubsub.db", state).p, "") < 0 ||
+	    write_sqlite(c, folder, "pubsub", "pubsub.sqlite", arena_printf(c->a, "%s/davit/pubsub.db", state).p, "") <
+		    0 ||
 	    write_file(arena_printf(c->a, STR_FMT "/secretstore.yaml", STR_ARG(folder)).p,
 		       "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: secretstore\nspec:\n"
 		       "  type: secretstores.local.env\n  version: v1\n") < 0)
@@ -319,7 +320,8 @@ const struct command run_both = {
 		{ "dapr-grpc-port", "PORT", "The sidecar's gRPC API; by default a free one", 'G' },
 		{ "metrics-port", "PORT", "The sidecar's metrics; by default a free one", 'M' },
 		{ "resources-path", "FOLDER",
-		  "Resources; may be repeated. By default state and topics in SQLite files and the environment's secrets",
+		  "Resources; may be repeated. By default state and topics in SQLite files and the environment's "
+		  "secrets",
 		  'd' },
 		{ "config", "FILE", "Configuration; may be repeated", 'c' },
 		{ "plugins-path", "FOLDER", "Where plugins lie; may be repeated" },

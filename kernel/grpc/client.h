@@ -21,7 +21,7 @@ struct grpc_client_options {
 	struct str host; /* a name, or an address with or without brackets */
 	int port;
 	struct tls_context *tls; /* NULL: none; the client holds it. It offers "h2" by ALPN */
-	struct str server_name;	/* asked for, and what the certificate must be for; n == 0: the host */
+	struct str server_name;	 /* asked for, and what the certificate must be for; n == 0: the host */
 	size_t message_limit;	/* bytes of one message, decompressed, both ways; beyond: RESOURCE_EXHAUSTED. 0: none */
 	size_t header_limit;	/* bytes of a response's metadata; trailers the same again. 64 KiB */
 	int connect_timeout_ms; /* 20 s */

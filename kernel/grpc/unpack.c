@@ -66,7 +66,8 @@ static int check_text(struct scan *s, const ProtobufCMessageDescriptor *type, co
 		s->error = grpc_error(s->arena, ERROR_INVALID_ARGUMENT, "string field %s.%s contains a NUL byte",
 				      type->name, field->name);
 	else if (!str_utf8(text)) /* protobuf's own error in Dapr, and so of its kind and in its words */
-		s->error = (struct error){ .code = ERROR_INTERNAL, .message = STR("string field contains invalid UTF-8") };
+		s->error = (struct error){ .code = ERROR_INTERNAL,
+					   .message = STR("string field contains invalid UTF-8") };
 	return error_is(&s->error) ? -1 : 0;
 }
 

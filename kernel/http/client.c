@@ -9,8 +9,8 @@
 #include "base/mem.h"
 #include "http/client_inside.h"
 
-#define TRIES 2	   /* over connections that went stale */
-#define REFUSALS 12 /* tries in all, when the other side says that it did not look at the request */
+#define TRIES 2	       /* over connections that went stale */
+#define REFUSALS 12    /* tries in all, when the other side says that it did not look at the request */
 #define LONGEST_REST 4 /* of them: 256 ms */
 
 struct http_client_options http_client_defaults(void)
@@ -157,7 +157,8 @@ struct error client_read_error(struct client_call *k, const struct client_link *
 	if (n == 0)
 		return client_error(k->c.arena, ERROR_UNAVAILABLE, k->got_head ? "unexpected EOF" : "EOF");
 	return client_error(k->c.arena, ERROR_UNAVAILABLE, "read %s %s: %s", client_network(k->client),
-			    client_is_unix(k->client) ? k->client->host : k->client->authority, client_link_reason(l, n));
+			    client_is_unix(k->client) ? k->client->host : k->client->authority,
+			    client_link_reason(l, n));
 }
 
 static void close_with_arena(void *call)

@@ -27,24 +27,24 @@
 struct http_client;
 
 struct http_client_options {
-	struct str host;	/* a name, an address with or without brackets, or the path of a Unix socket; copied */
-	int port;		/* not for a Unix socket */
-	int major;		/* 1, or 2: by prior knowledge (RFC 9113, 3.3), with TLS as without */
+	struct str host;	 /* a name, an address with or without brackets, or the path of a Unix socket; copied */
+	int port;		 /* not for a Unix socket */
+	int major;		 /* 1, or 2: by prior knowledge (RFC 9113, 3.3), with TLS as without */
 	struct tls_context *tls; /* NULL: none; the client holds it. Its names for ALPN are not looked at afterwards */
-	struct str server_name; /* asked for, and what the certificate must be for; n == 0: the host. Copied */
-	struct str proxy_host;	/* n == 0: none; connections go through it by CONNECT. A name or an address; copied */
+	struct str server_name;	 /* asked for, and what the certificate must be for; n == 0: the host. Copied */
+	struct str proxy_host;	 /* n == 0: none; connections go through it by CONNECT. A name or an address; copied */
 	int proxy_port;
 	struct str proxy_authorization; /* value of proxy-authorization; n == 0: none. Copied */
-	int connect_timeout_ms; /* name, connection, proxy and TLS; 0: only the call's deadline. 15 s */
-	int connection_limit;	/* HTTP/1: at once; calls beyond wait in line. 1,024 */
-	int idle_limit;		/* HTTP/1: kept without a call. 64 */
-	int idle_timeout_ms;	/* a connection without a call is closed then; 0: never. 90 s */
-	size_t header_limit;	/* bytes of a response's status line and fields; trailers the same again. 64 KiB */
-	int growth;		/* HTTP/2: connections at most. 1 */
-	int crowd;		/* HTTP/2: calls on each of them from which on another one is made. 512 */
-	size_t window;		/* HTTP/2: bytes of a response that may come before they are read. 256 KiB */
-	int ping_ms;		/* HTTP/2: a connection silent for so long is pinged; 0: never, the default */
-	int ping_timeout_ms;	/* and given up when it then stays silent. 5 s */
+	int connect_timeout_ms;		/* name, connection, proxy and TLS; 0: only the call's deadline. 15 s */
+	int connection_limit;		/* HTTP/1: at once; calls beyond wait in line. 1,024 */
+	int idle_limit;			/* HTTP/1: kept without a call. 64 */
+	int idle_timeout_ms;		/* a connection without a call is closed then; 0: never. 90 s */
+	size_t header_limit; /* bytes of a response's status line and fields; trailers the same again. 64 KiB */
+	int growth;	     /* HTTP/2: connections at most. 1 */
+	int crowd;	     /* HTTP/2: calls on each of them from which on another one is made. 512 */
+	size_t window;	     /* HTTP/2: bytes of a response that may come before they are read. 256 KiB */
+	int ping_ms;	     /* HTTP/2: a connection silent for so long is pinged; 0: never, the default */
+	int ping_timeout_ms; /* and given up when it then stays silent. 5 s */
 };
 
 struct http_client_options http_client_defaults(void);
@@ -70,10 +70,10 @@ struct http_request {
 	 * left out: they are made from the rest. */
 	const struct http_field *fields;
 	size_t nfields;
-	struct str body;     /* whole, if not streamed */
-	int streamed;	     /* the body follows by http_call_write() and http_call_end() */
-	int64_t length;	     /* of a streamed body; -1: not known, and HTTP/2 is not told a whole one's either, as in gRPC */
-	int64_t deadline_ns; /* steady clock, for all of the call; 0: none */
+	struct str body; /* whole, if not streamed */
+	int streamed;	 /* the body follows by http_call_write() and http_call_end() */
+	int64_t length; /* of a streamed body; -1: not known, and HTTP/2 is not told a whole one's either, as in gRPC */
+	int64_t deadline_ns;	/* steady clock, for all of the call; 0: none */
 	int connect_timeout_ms; /* HTTP/1: in place of the client's; 0: that */
 	/* Asked each time a fiber in the call has been woken; 1: nobody wants it any more, it ends CANCELLED. May be NULL. */
 	int (*gone)(void *arg);

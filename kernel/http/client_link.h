@@ -25,7 +25,7 @@ struct client_link {
 	struct loop *loop;
 	struct client_sealed *sealed; /* NULL: in the clear; see client_sealed.h */
 	char *sealed_out;	      /* of a write that the close has cut off */
-	void *owner; /* of the connection; with its two functions, set by who takes the link over */
+	void *owner;		      /* of the connection; with its two functions, set by who takes the link over */
 	/* p is good until it returns. n: bytes; 0: the other side has ended; below: a code for client_link_reason(). */
 	void (*came)(void *owner, const char *p, ssize_t n);
 	void (*written)(void *owner, int status); /* the pending write; 0 or libuv's code. Not after a close */

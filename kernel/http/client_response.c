@@ -108,7 +108,8 @@ static int on_head(http_parser *p)
 	c->status = p->status_code;
 	c->content_length = p->flags & F_CONTENTLENGTH ? (int64_t)p->content_length : -1;
 	h->k->got_head = 1;
-	return str_eq(h->k->q.method, STR("HEAD")) || p->status_code == 101 || p->status_code == 204 || p->status_code == 304;
+	return str_eq(h->k->q.method, STR("HEAD")) || p->status_code == 101 || p->status_code == 204 ||
+	       p->status_code == 304;
 }
 
 static int on_body(http_parser *p, const char *at, size_t n)

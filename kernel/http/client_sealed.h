@@ -10,14 +10,14 @@
 
 struct client_sealed {
 	struct tls_session *session;
-	struct client_link *link; /* NULL: closed, only `again` has yet to run */
+	struct client_link *link;	  /* NULL: closed, only `again` has yet to run */
 	uv_buf_t plain[CLIENT_LINK_BUFS]; /* the owner's write, what is left of it */
 	unsigned nplain;
 	char *out; /* sealed bytes that the socket has not taken yet; while busy */
 	struct loop_task again;
-	int error;		   /* how reading from the socket ended; 0: it has not */
+	int error;		     /* how reading from the socket ended; 0: it has not */
 	uint8_t busy, shaking, told; /* told: the owner knows that nothing more comes */
-	uint8_t lined;		   /* `again` is in line */
+	uint8_t lined;		     /* `again` is in line */
 };
 
 /*
@@ -32,5 +32,5 @@ void client_sealed_came(struct client_link *l, const char *p, ssize_t n); /* fro
 int client_sealed_write(struct client_link *l, const uv_buf_t *bufs, unsigned nbufs, size_t *ret_sent);
 void client_sealed_written(struct client_link *l, int status); /* the socket has taken what was left */
 void client_sealed_resume(struct client_link *l);	       /* the owner reads again */
-void client_sealed_close(struct client_link *l);	       /* says so to the other side, if it can be said at once */
+void client_sealed_close(struct client_link *l); /* says so to the other side, if it can be said at once */
 #endif

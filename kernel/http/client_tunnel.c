@@ -47,8 +47,8 @@ static int read_answer(const struct tunnel *t, char why[CLIENT_TUNNEL_WHY])
 	const char *p = t->answer.p, *end = memmem(p, t->answer.n, "\r\n\r\n", 4), *line = memchr(p, '\r', t->answer.n);
 	int code, n = (int)(line - p);
 
-	if (t->answer.n < 12 || memcmp(p, "HTTP/1.", 7) != 0 || p[8] != ' ' || p[9] < '1' || p[9] > '9' || p[10] < '0' ||
-	    p[10] > '9' || p[11] < '0' || p[11] > '9') {
+	if (t->answer.n < 12 || memcmp(p, "HTTP/1.", 7) != 0 || p[8] != ' ' || p[9] < '1' || p[9] > '9' ||
+	    p[10] < '0' || p[10] > '9' || p[11] < '0' || p[11] > '9') {
 		snprintf(why, CLIENT_TUNNEL_WHY, "its answer is not HTTP");
 		return -1;
 	}
@@ -64,8 +64,8 @@ static int read_answer(const struct tunnel *t, char why[CLIENT_TUNNEL_WHY])
 	return 0;
 }
 
-static int exchange(struct tunnel *t, const char *request, size_t n, int64_t until_ns, int (*stop)(void *arg), void *arg,
-		    char why[CLIENT_TUNNEL_WHY])
+static int exchange(struct tunnel *t, const char *request, size_t n, int64_t until_ns, int (*stop)(void *arg),
+		    void *arg, char why[CLIENT_TUNNEL_WHY])
 {
 	uv_buf_t buf = uv_buf_init((char *)request, (unsigned)n);
 	size_t sent;

@@ -22,10 +22,10 @@ struct h1;
 struct h2;
 
 struct protocol {
-	void (*input)(struct connection *c);   /* more has come, or may be looked at again */
-	void (*eof)(struct connection *c);     /* the client has ended its side */
-	void (*left)(struct connection *c);    /* the same, seen while nothing is read; may be NULL */
-	void (*fill)(struct connection *c);    /* may put more into the output, which is below WRITE_HIGH; may be NULL */
+	void (*input)(struct connection *c); /* more has come, or may be looked at again */
+	void (*eof)(struct connection *c);   /* the client has ended its side */
+	void (*left)(struct connection *c);  /* the same, seen while nothing is read; may be NULL */
+	void (*fill)(struct connection *c);  /* may put more into the output, which is below WRITE_HIGH; may be NULL */
 	void (*written)(struct connection *c); /* some was sent */
 	void (*timeout)(struct connection *c); /* the read deadline has come and was taken away */
 	void (*stalled)(struct connection *c); /* the write deadline has come; may be NULL */
@@ -61,7 +61,7 @@ struct connection {
 	uint8_t lent; /* a piece of `in` is a handler's: nothing in it may move */
 
 	uint8_t eof, left, finishing, lingering, no_linger, dead, flushing;
-	uint8_t waits;	  /* for the socket to take more; since sent_at if nothing was taken */
+	uint8_t waits; /* for the socket to take more; since sent_at if nothing was taken */
 	uint64_t sent_at;
 	uint64_t read_deadline, write_deadline, timer_due; /* uv_now(), 0: none */
 	char peer[64];
@@ -73,16 +73,16 @@ struct connection *connection_new(struct server_loop *sl, int fd, struct str pee
 void connection_ref(struct connection *c);
 void connection_unref(struct connection *c);
 
-struct str connection_peek(struct connection *c);	  /* what has come */
-void connection_drop(struct connection *c, size_t n);	  /* the first n bytes of it were used */
-int connection_keep(struct connection *c);		  /* moves view to a buffer of its own; -1: no memory, it is cut */
-void connection_watch(struct connection *c);		  /* after anything that changes whether it can read */
-void connection_flush(struct connection *c);		  /* sends before the loop sleeps */
-void connection_finish(struct connection *c);		  /* no more input; sends what there is, lingers, closes */
-void connection_cut(struct connection *c);		  /* closes now */
-uint64_t connection_now(const struct connection *c);	  /* uv_now() */
-void connection_read_by(struct connection *c, int ms);	  /* sets the read deadline; 0: none */
-void connection_write_by(struct connection *c, int ms);	  /* the write deadline, unless an earlier one is set */
+struct str connection_peek(struct connection *c);      /* what has come */
+void connection_drop(struct connection *c, size_t n);  /* the first n bytes of it were used */
+int connection_keep(struct connection *c);	       /* moves view to a buffer of its own; -1: no memory, it is cut */
+void connection_watch(struct connection *c);	       /* after anything that changes whether it can read */
+void connection_flush(struct connection *c);	       /* sends before the loop sleeps */
+void connection_finish(struct connection *c);	       /* no more input; sends what there is, lingers, closes */
+void connection_cut(struct connection *c);	       /* closes now */
+uint64_t connection_now(const struct connection *c);   /* uv_now() */
+void connection_read_by(struct connection *c, int ms); /* sets the read deadline; 0: none */
+void connection_write_by(struct connection *c, int ms); /* the write deadline, unless an earlier one is set */
 
 extern const struct protocol h1_protocol, h2_protocol;
 int h1_open(struct connection *c); /* sets protocol and `as`; -1: no memory */

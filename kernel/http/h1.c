@@ -231,7 +231,8 @@ void h1_refuse(struct connection *c, struct h1_refusal r)
 	m = snprintf(body, sizeof(body), "%d %s%s%s", r.status, http_reason(r.status), r.text[0] ? ": " : "", r.text);
 	n = snprintf(text, sizeof(text),
 		     "HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
-		     "Content-Length: %d\r\n\r\n%s", body, m, body);
+		     "Content-Length: %d\r\n\r\n%s",
+		     body, m, body);
 	output_add(&c->out, text, (size_t)n);
 	connection_finish(c);
 }

@@ -58,8 +58,8 @@ struct h2_call {
 struct h2_frames {
 	uint8_t head[9], have; /* what has come of the next frame's head */
 	uint8_t preface_left;
-	uint8_t headers_open;  /* a header block is not complete */
-	uint32_t left;	       /* of the present frame */
+	uint8_t headers_open; /* a header block is not complete */
+	uint32_t left;	      /* of the present frame */
 	int32_t greatest, closed[H2_CLOSED];
 	uint32_t nclosed;
 };
@@ -85,7 +85,7 @@ static inline struct h2_call *h2_call_of(struct http_exchange *x)
 }
 
 /* h2.c */
-void h2_call_end(struct h2_call *m); /* if stream and handler have ended */
+void h2_call_end(struct h2_call *m);	 /* if stream and handler have ended */
 void h2_spend(struct h2 *h, int tokens); /* less than 0: gives some back */
 void h2_ping_answered(struct h2 *h, const uint8_t *opaque);
 int h2_queue_add(struct h2_call *m, struct h2_queue *q, const char *p, size_t n); /* a copy; -1: no memory */

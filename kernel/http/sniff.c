@@ -10,9 +10,10 @@
 #define LOOK 512
 #define TEXT "text/plain; charset=utf-8"
 
-static const char *const tags[] = { "<!DOCTYPE HTML", "<HTML",	"<HEAD",  "<SCRIPT", "<IFRAME", "<H1",
-				    "<DIV",	      "<FONT",	"<TABLE", "<A",	     "<STYLE",	"<TITLE",
-				    "<B",	      "<BODY",	"<BR",	  "<P",	     "<!--" };
+static const char *const tags[] = {
+	"<!DOCTYPE HTML", "<HTML",  "<HEAD", "<SCRIPT", "<IFRAME", "<H1", "<DIV", "<FONT", "<TABLE", "<A",
+	"<STYLE",	  "<TITLE", "<B",    "<BODY",	"<BR",	   "<P",  "<!--"
+};
 
 /* In begin a '.' may be any byte where its bit of `any` is set (the leftmost byte is bit 0). */
 struct signature {

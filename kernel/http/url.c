@@ -206,7 +206,8 @@ struct str http_url_join(struct arena *a, const struct http_url *base, struct st
 	tail = str_from(location, n);
 	while (folder > 0 && base->path.p[folder - 1] != '/')
 		folder--;
-	whole = path.p[0] == '/' ? glue(a, path, STR(""), STR("")) : glue(a, str_upto(base->path, folder), path, STR(""));
+	whole = path.p[0] == '/' ? glue(a, path, STR(""), STR(""))
+				 : glue(a, str_upto(base->path, folder), path, STR(""));
 	if (whole.p == NULL)
 		return whole;
 	whole.n = remove_dots((char *)whole.p, whole.n);

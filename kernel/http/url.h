@@ -7,7 +7,7 @@
 
 /* Parts of the text that was read, but for target, where the text has none, and authority. */
 struct http_url {
-	int tls; /* https */
+	int tls;	 /* https */
 	struct str host; /* without brackets */
 	int port;
 	struct str authority; /* as Host says it: no port where it is the scheme's own. In the arena */

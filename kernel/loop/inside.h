@@ -33,7 +33,7 @@ struct loop {
 	struct loop_task *deferred, **deferred_end;
 	struct fiber *ready, **ready_end;
 	_Atomic(const char *) doing; /* loop_note */
-	struct fiber *spare; /* the one that ran last first */
+	struct fiber *spare;	     /* the one that ran last first */
 	int nspare, least_spare;
 	uv_timer_t trim; /* goes while there are too many */
 	struct fiber *running;

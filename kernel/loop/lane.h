@@ -7,8 +7,8 @@
 #ifndef LOOP_LANE_H
 #define LOOP_LANE_H
 
-#define LANE_QUEUE 1000		      /* jobs that may wait, by default */
-#define LANE_STACK (1024u * 1024u)    /* bytes of a worker's stack */
+#define LANE_QUEUE 1000		   /* jobs that may wait, by default */
+#define LANE_STACK (1024u * 1024u) /* bytes of a worker's stack */
 
 struct lane;
 
@@ -32,6 +32,6 @@ int lane_submit(struct lane *l, struct lane_job *j);
 /* No more jobs; those in the queue still run. 0: all workers ended within the time (ms) and the lane is freed; -1: a
  * worker is stuck in a job: the lane is left alone, for ever, as nothing else can be done with a stuck thread. */
 int lane_close(struct lane *l, int within_ms);
-int lane_self(void); /* 1: this thread is some lane's worker, and may block */
+int lane_self(void);		  /* 1: this thread is some lane's worker, and may block */
 int lane_waiting(struct lane *l); /* jobs in the queue */
 #endif

@@ -22,12 +22,12 @@
 
 #define LOG_SCOPE "dapr.runtime"
 #define SIGNALS "dapr.signals" /* the scope of what is said of them */
-#define DRAIN_MS 30000 /* events that are with the application when a blocked shutdown begins */
+#define DRAIN_MS 30000	       /* events that are with the application when a blocked shutdown begins */
 
 enum outcome { END, RESTART, FAIL };
 
-static sigset_t waited;		/* what the main thread waits for */
-static atomic_int events;	/* bits: 1 << enum runtime_event */
+static sigset_t waited;	  /* what the main thread waits for */
+static atomic_int events; /* bits: 1 << enum runtime_event */
 static struct arena *main_arena;
 
 static void tell(void *ctx, enum runtime_event e)
@@ -129,7 +129,8 @@ static void block_shutdown(const struct options *o, struct runtime *r)
 	while (clock_ms() < until) {
 		sig = next_signal(until);
 		if (sig == SIGINT || sig == SIGTERM) {
-			log_write(LOG_FATAL, SIGNALS, "Received signal '%s' during shutdown; exiting immediately", signal_name(sig));
+			log_write(LOG_FATAL, SIGNALS, "Received signal '%s' during shutdown; exiting immediately",
+				  signal_name(sig));
 			_exit(1);
 		}
 		if (take(RUNTIME_FORCED))
@@ -179,7 +180,8 @@ static enum outcome run(const struct options *o)
 			if (sig == SIGHUP)
 				log_write(LOG_INFO, SIGNALS, "Received signal '%s'; restarting", signal_name(sig));
 			else
-				log_write(LOG_INFO, SIGNALS, "Received signal '%s'; beginning shutdown", signal_name(sig));
+				log_write(LOG_INFO, SIGNALS, "Received signal '%s'; beginning shutdown",
+					  signal_name(sig));
 			out = sig == SIGHUP ? RESTART : END;
 			over = 1;
 		} else if (take(RUNTIME_FORCED)) {
@@ -293,23 +295,12 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	switch (options_parse(argc, argv, main_arena, &o, &message)) {
-	case OPTIONS_PRINT:
-		fputs(message.p, stdout);
-		return 0;
-	case OPTIONS_HELP:
-		fputs(message.p, stderr);
-		return 0;
-	case OPTIONS_USAGE:
-		fputs(message.p, stderr);
-		return 2;
-	case OPTIONS_FATAL:
-		log_fatal(STR_FMT, STR_ARG(message));
-		return 1;
-	case OPTIONS_WAIT:
-		options_wait(&o, stderr);
-		return 0;
-	case OPTIONS_RUN:
-		break;
+	case OPTIONS_PRINT: fputs(message.p, stdout); return 0;
+	case OPTIONS_HELP: fputs(message.p, stderr); return 0;
+	case OPTIONS_USAGE: fputs(message.p, stderr); return 2;
+	case OPTIONS_FATAL: log_fatal(STR_FMT, STR_ARG(message)); return 1;
+	case OPTIONS_WAIT: options_wait(&o, stderr); return 0;
+	case OPTIONS_RUN: break;
 	}
 	return sidecar(&o, argc, argv);
 }

@@ -12,16 +12,20 @@ int refuse_unprotected(const struct options *o, const struct configuration *c, s
 		int asked;
 		const char *what;
 	} list[] = {
-		{ o->enable_mtls, "--enable-mtls: mutual TLS between sidecars is not part of this version: start without it where "
-				  "the network is trusted" },
+		{ o->enable_mtls,
+		  "--enable-mtls: mutual TLS between sidecars is not part of this version: start without it where "
+		  "the network is trusted" },
 		{ str_is(o->mode, "kubernetes"), "--mode kubernetes: this version runs standalone only" },
 		{ c->access.given && (c->access.npolicies > 0 || !str_ieq(c->access.default_action, STR("allow"))),
-		  "Configuration spec.accessControl: access control is not part of this version: remove it, and keep others from "
+		  "Configuration spec.accessControl: access control is not part of this version: remove it, and keep "
+		  "others from "
 		  "calling in another way" },
-		{ c->http_pipeline.nhandlers > 0, "Configuration spec.httpPipeline: HTTP pipelines are not part of this version: "
-						  "remove it if the calls need not pass it" },
-		{ c->app_http_pipeline.nhandlers > 0, "Configuration spec.appHttpPipeline: HTTP pipelines are not part of this "
-						      "version: remove it if the calls need not pass it" },
+		{ c->http_pipeline.nhandlers > 0,
+		  "Configuration spec.httpPipeline: HTTP pipelines are not part of this version: "
+		  "remove it if the calls need not pass it" },
+		{ c->app_http_pipeline.nhandlers > 0,
+		  "Configuration spec.appHttpPipeline: HTTP pipelines are not part of this "
+		  "version: remove it if the calls need not pass it" },
 	};
 	size_t i;
 
@@ -40,10 +44,12 @@ void refuse_tell_unused(const struct options *o, const struct configuration *c)
 		int given;
 		const char *what;
 	} list[] = {
-		{ o->placement_host_address.n > 0, "--placement-host-address: the actor runtime is not part of this version" },
+		{ o->placement_host_address.n > 0,
+		  "--placement-host-address: the actor runtime is not part of this version" },
 		{ o->scheduler_host_address.n > 0, "--scheduler-host-address: jobs are not part of this version" },
 		{ o->sentry_address.n > 0, "--sentry-address: mutual TLS is not part of this version" },
-		{ o->control_plane_address.n > 0, "--control-plane-address: Kubernetes mode is not part of this version" },
+		{ o->control_plane_address.n > 0,
+		  "--control-plane-address: Kubernetes mode is not part of this version" },
 		{ c->workflow.max_workflows > 0 || c->workflow.max_activities > 0,
 		  "Configuration spec.workflow: the workflow engine is not part of this version" },
 	};

@@ -6,6 +6,7 @@
 #include "resources/configuration.h"
 
 /* -1: *ret_message names the setting that promises protection which would not be given. */
-int refuse_unprotected(const struct options *o, const struct configuration *c, struct arena *a, struct str *ret_message);
+int refuse_unprotected(const struct options *o, const struct configuration *c, struct arena *a,
+		       struct str *ret_message);
 void refuse_tell_unused(const struct options *o, const struct configuration *c);
 #endif

@@ -44,7 +44,8 @@ static void warn_of_scopes(const struct runtime *r)
 		struct str name = r->configuration->secret_scopes[i].store_name;
 
 		if (map_get(&r->blocks->secrets, name) == NULL)
-			log_warn("Secrets configuration added for '" STR_FMT "', but no matching secret store was found",
+			log_warn("Secrets configuration added for '" STR_FMT
+				 "', but no matching secret store was found",
 				 STR_ARG(name));
 	}
 }
@@ -134,7 +135,8 @@ struct runtime *runtime_new(const struct options *o, const struct runtime_hook *
 	*ret_message = STR("out of memory, or no threads or descriptors are left");
 	if (make_loops(r) < 0 || runtime_make_api(r) < 0)
 		goto failed;
-	if (spans_open(r->configuration, o->app_id, r->metrics, r->loops[0], own, &r->api.tracer, &r->exporters, &why) < 0) {
+	if (spans_open(r->configuration, o->app_id, r->metrics, r->loops[0], own, &r->api.tracer, &r->exporters, &why) <
+	    0) {
 		*ret_message = arena_str(a, why);
 		goto failed;
 	}

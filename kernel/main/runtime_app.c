@@ -56,8 +56,8 @@ static int lists(const struct options_list *l, const char *word)
 
 int runtime_start_app(struct runtime *r, struct arena *a, struct str *ret_message)
 {
-	static const enum app_channel channels[] = { APP_CHANNEL_HTTP, APP_CHANNEL_HTTPS, APP_CHANNEL_H2C, APP_CHANNEL_GRPC,
-						     APP_CHANNEL_GRPCS };
+	static const enum app_channel channels[] = { APP_CHANNEL_HTTP, APP_CHANNEL_HTTPS, APP_CHANNEL_H2C,
+						     APP_CHANNEL_GRPC, APP_CHANNEL_GRPCS };
 	const struct options *o = r->o;
 	struct app_options p = {
 		.app_id = o->app_id,
@@ -96,8 +96,10 @@ int runtime_start_app(struct runtime *r, struct arena *a, struct str *ret_messag
 
 int runtime_make_subscribers(struct runtime *r, struct arena *a, struct str *ret_message)
 {
-	struct subscribers_options o = { .resources = r->resources, .tracer = &r->api.tracer,
-					 .skip_list = lists(&r->o->disable_init_endpoints, "subscribe"), .loops = r->loops,
+	struct subscribers_options o = { .resources = r->resources,
+					 .tracer = &r->api.tracer,
+					 .skip_list = lists(&r->o->disable_init_endpoints, "subscribe"),
+					 .loops = r->loops,
 					 .nloops = r->nloops };
 
 	r->subscribers = subscribers_new(&o, a, ret_message);

@@ -34,7 +34,7 @@ struct runtime {
 	struct app *app; /* NULL: no --app-port */
 	struct subscribers *subscribers;
 	struct invoker invoker;
-	struct names *names;	/* set on the first loop, as blocks is */
+	struct names *names; /* set on the first loop, as blocks is */
 	struct loop_task task;
 	int64_t began_ms;
 	int within_ms; /* while closing */

@@ -109,7 +109,8 @@ int runtime_read(struct runtime *r, struct arena *a, struct str *ret_message)
 	tell_features(r->configuration);
 	for (i = 0; i < r->o->resources_path.n; i++)
 		paths[i] = r->o->resources_path.at[i].p;
-	r->resources = resources_load(paths, r->o->resources_path.n, r->o->app_id, runtime_environment("NAMESPACE"), a, &e);
+	r->resources = resources_load(paths, r->o->resources_path.n, r->o->app_id, runtime_environment("NAMESPACE"), a,
+				      &e);
 	if (r->resources == NULL) {
 		*ret_message = tagged(a, &e);
 		return -1;

@@ -41,7 +41,7 @@ static struct http_server_options settings(const struct role *role, const struct
 		/* Dapr takes --read-buffer-size for KiB here, 4 MiB of metadata as it stands. */
 		if (s.header_limit < GRPC_HEADERS_MOST)
 			s.header_limit = s.header_limit > GRPC_HEADERS_MOST >> 10 ? GRPC_HEADERS_MOST
-										   : s.header_limit << 10;
+										  : s.header_limit << 10;
 	}
 	return s;
 }
@@ -85,8 +85,8 @@ static int open_each(struct servers *s, const struct role *role, const struct op
 	}
 	if (opened > 0)
 		return 0;
-	*ret_message = arena_printf(a, "failed to start %s server: could not listen on any endpoint: " STR_FMT, role->name,
-				    STR_ARG(why));
+	*ret_message = arena_printf(a, "failed to start %s server: could not listen on any endpoint: " STR_FMT,
+				    role->name, STR_ARG(why));
 	return -1;
 }
 
@@ -95,7 +95,8 @@ static int open_unix(struct servers *s, const struct role *role, const struct op
 {
 	struct http_server_options settings_ = settings(role, o, api);
 	struct str path = arena_printf(a, STR_FMT "/dapr-" STR_FMT "-%s.socket", STR_ARG(o->unix_domain_socket),
-				       STR_ARG(o->app_id), kind), why;
+				       STR_ARG(o->app_id), kind),
+		   why;
 
 	if (keep(s, http_listen_unix(&settings_, s->loops, s->nloops, path.p, a, &why)) == 0)
 		return 0;
@@ -103,7 +104,8 @@ static int open_unix(struct servers *s, const struct role *role, const struct op
 	return -1;
 }
 
-static int open_apis(struct servers *s, const struct options *o, struct api *api, struct arena *a, struct str *ret_message)
+static int open_apis(struct servers *s, const struct options *o, struct api *api, struct arena *a,
+		     struct str *ret_message)
 {
 	if (o->unix_domain_socket.n > 0) {
 		if (open_unix(s, &grpc_api, o, api, "grpc", a, ret_message) < 0)
@@ -128,11 +130,13 @@ static int open_internal(struct servers *s, const struct options *o, struct api 
 {
 	int port = s->internal_port;
 
-	if (port < 0 || open_tcp(s, &internal_api, o, api, o->dapr_internal_grpc_listen_address, port, a, ret_message) < 0) {
+	if (port < 0 ||
+	    open_tcp(s, &internal_api, o, api, o->dapr_internal_grpc_listen_address, port, a, ret_message) < 0) {
 		*ret_message = arena_printf(a, "failed to start internal gRPC server: " STR_FMT, STR_ARG(*ret_message));
 		return -1;
 	}
-	log_info("Internal gRPC server is running on " STR_FMT ":%d", STR_ARG(o->dapr_internal_grpc_listen_address), port);
+	log_info("Internal gRPC server is running on " STR_FMT ":%d", STR_ARG(o->dapr_internal_grpc_listen_address),
+		 port);
 	return 0;
 }
 
@@ -173,8 +177,10 @@ int servers_open(struct servers *s, const struct options *o, struct api *api, st
 	if (open_metrics(s, o, api, a, ret_message) < 0 || open_apis(s, o, api, a, ret_message) < 0)
 		return -1;
 	if (o->dapr_public_port.n > 0) {
-		if (open_tcp(s, &public_api, o, api, o->dapr_public_listen_address, o->number.public_port, a, ret_message) < 0) {
-			*ret_message = arena_printf(a, "failed to start public HTTP server: " STR_FMT, STR_ARG(*ret_message));
+		if (open_tcp(s, &public_api, o, api, o->dapr_public_listen_address, o->number.public_port, a,
+			     ret_message) < 0) {
+			*ret_message = arena_printf(a, "failed to start public HTTP server: " STR_FMT,
+						    STR_ARG(*ret_message));
 			return -1;
 		}
 	}

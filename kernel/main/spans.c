@@ -54,7 +54,8 @@ static void tell_sampler(double rate)
 		snprintf(root, sizeof(root), "TraceIDRatioBased{%g}", rate > 0 ? rate : 0);
 	log_info("Dapr trace sampler initialized: ParentBased{root:%s,remoteParentSampled:AlwaysOnSampler,"
 		 "remoteParentNotSampled:AlwaysOffSampler,localParentSampled:AlwaysOnSampler,"
-		 "localParentNotSampled:AlwaysOffSampler}", root);
+		 "localParentNotSampled:AlwaysOffSampler}",
+		 root);
 }
 
 int spans_open(const struct configuration *c, struct str app_id, struct metrics *m, struct loop *l, struct arena *a,
@@ -75,7 +76,8 @@ int spans_open(const struct configuration *c, struct str app_id, struct metrics 
 	o.export_ms = number("OTEL_BSP_EXPORT_TIMEOUT");
 	o.queue_limit = (size_t)number("OTEL_BSP_MAX_QUEUE_SIZE");
 	o.batch_limit = (size_t)number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE");
-	if (span_resource_of(a, app_id, variable("OTEL_RESOURCE_ATTRIBUTES"), variable("OTEL_SERVICE_NAME"), &o.resource) < 0)
+	if (span_resource_of(a, app_id, variable("OTEL_RESOURCE_ATTRIBUTES"), variable("OTEL_SERVICE_NAME"),
+			     &o.resource) < 0)
 		log_warn("OTEL_RESOURCE_ATTRIBUTES is not a list of name=value,name=value and is not used");
 	*ret = exporters_new(&o, l, a, &why);
 	if (*ret == NULL) {

@@ -14,7 +14,7 @@
 struct addresses;
 
 struct addresses *addresses_new(struct loop *const *loops, int nloops); /* NULL: no memory. loops outlive it */
-void addresses_free(struct addresses *d); /* when no loop asks any more; NULL is fine */
+void addresses_free(struct addresses *d);				/* when no loop asks any more; NULL is fine */
 
 /* On a loop, and only there. 1: *ret_address in a. 0: nothing is remembered, or it is too old. */
 int addresses_get(struct addresses *d, struct arena *a, struct str key, struct str *ret_address);

@@ -313,7 +313,8 @@ static void take_grpc_status(struct mesh_call *c, const struct error *e)
 	r->message = error_is(e) ? arena_str(c->arena, e->message) : STR("");
 	r->content_type = r->type_url = STR("");
 	r->fields = copy_fields(c->arena, h->fields, alone ? 0 : h->nfields, &r->nfields);
-	r->trailers = copy_fields(c->arena, alone ? h->fields : h->trailers, alone ? h->nfields : h->ntrailers, &r->ntrailers);
+	r->trailers = copy_fields(c->arena, alone ? h->fields : h->trailers, alone ? h->nfields : h->ntrailers,
+				  &r->ntrailers);
 	if (error_is(e))
 		take_details(c, alone ? h->fields : h->trailers, alone ? h->nfields : h->ntrailers);
 }

@@ -61,7 +61,8 @@ static void add_own(struct mesh_call *c, const struct outside_server *s, const s
 	for (k = 0; k < more; k++)
 		f[n++] = s->headers[k];
 	if (!url->tls && proxy->host.n > 0) {
-		h->target = arena_printf(c->arena, "http://" STR_FMT STR_FMT, STR_ARG(url->authority), STR_ARG(h->target));
+		h->target = arena_printf(c->arena, "http://" STR_FMT STR_FMT, STR_ARG(url->authority),
+					 STR_ARG(h->target));
 		if (proxy->authorization.n > 0)
 			f[n++] = (struct http_field){ STR("proxy-authorization"), proxy->authorization };
 	}
@@ -74,12 +75,13 @@ static struct error told(struct mesh_call *c, const struct http_request *h, cons
 {
 	if (c->cancelled || e.code == ERROR_CANCELLED)
 		return (struct error){ .code = ERROR_CANCELLED, .message = STR("context canceled") };
-	return (struct error){ .code = ERROR_UNKNOWN,
-			       .message = mesh_told(c->arena, h->method, url->tls ? "https" : "http",
-						    arena_printf(c->arena, STR_FMT STR_FMT, STR_ARG(url->authority),
-								 STR_ARG(str_starts(h->target, STR("/")) ? h->target
-													 : url->path)),
-						    e.message) };
+	return (struct error){
+		.code = ERROR_UNKNOWN,
+		.message = mesh_told(c->arena, h->method, url->tls ? "https" : "http",
+				     arena_printf(c->arena, STR_FMT STR_FMT, STR_ARG(url->authority),
+						  STR_ARG(str_starts(h->target, STR("/")) ? h->target : url->path)),
+				     e.message)
+	};
 }
 
 static struct error start(struct mesh_call *c, struct outside *o, const struct outside_server *s,

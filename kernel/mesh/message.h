@@ -24,7 +24,8 @@ struct mesh_body {
 	void *ctx;
 	struct str whole;
 	int64_t length; /* -1: not known */
-	const struct http_field *trailers; /* of HTTP, known when read has answered 0; for whom is asked by HTTP alone */
+	const struct http_field
+		*trailers; /* of HTTP, known when read has answered 0; for whom is asked by HTTP alone */
 	size_t ntrailers;
 };
 

@@ -27,7 +27,7 @@ struct names {
 	struct instance *instance;
 	const struct davit_names_ops *ops;
 	struct str host;
-	struct str missing; /* why there is no instance */
+	struct str missing;	 /* why there is no instance */
 	struct addresses *known; /* NULL: there was no memory, and each call asks */
 };
 
@@ -138,7 +138,8 @@ static struct names *without(struct names *n, const char *word, const char *what
 		log_warn("No name resolution, so that other applications cannot be found: " STR_FMT ": " STR_FMT,
 			 STR_ARG(log_name), STR_ARG(why));
 	else
-		log_error("[%s]: %s error occurred for " STR_FMT ": " STR_FMT, word, what, STR_ARG(log_name), STR_ARG(why));
+		log_error("[%s]: %s error occurred for " STR_FMT ": " STR_FMT, word, what, STR_ARG(log_name),
+			  STR_ARG(why));
 	return n;
 }
 

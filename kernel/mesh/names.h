@@ -37,6 +37,6 @@ struct error names_resolve(struct names *n, struct scope *s, struct str app_id, 
 /* Nobody answered there: the next asks the component. On a loop; a: for the while. */
 void names_forget(struct names *n, struct arena *a, struct str app_id, struct str name_space);
 
-struct str names_find_host(struct arena *a); /* this host's address, as others see it: DAPR_HOST_IP, or the route's */
+struct str names_find_host(struct arena *a);  /* this host's address, as others see it: DAPR_HOST_IP, or the route's */
 struct str names_host(const struct names *n); /* the same, as it was at names_open() */
 #endif

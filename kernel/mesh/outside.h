@@ -31,7 +31,7 @@ void outside_free(struct outside *o); /* from the main thread, while the loops r
 
 /* Once, before anything is invoked by name; borrowed until outside_free(). From any thread. */
 void outside_know(struct outside *o, const struct outside_list *list);
-const struct outside_list *outside_known(const struct outside *o); /* NULL: none (yet); of NULL too */
+const struct outside_list *outside_known(const struct outside *o);		     /* NULL: none (yet); of NULL too */
 const struct outside_server *outside_find(const struct outside *o, struct str name); /* NULL: there is none */
 void **outside_slot(struct outside *o); /* of this loop, for plugin/http_origin.h */
 #endif

@@ -238,12 +238,12 @@ struct error mesh_proxy(struct grpc_call *c, struct mesh_proxy *p)
 
 struct mesh_repeat {
 	struct proxying v;
-	struct mesh_proxy none; /* between two tries */
+	struct mesh_proxy none;	    /* between two tries */
 	size_t nheaders, ntrailers; /* that were there before */
 	struct str message;	    /* kept; p == NULL: not come yet */
 	int whole;		    /* nothing more comes */
 	int busy;		    /* the one who tries is sending it */
-	int too_many, sending; /* of who listens */
+	int too_many, sending;	    /* of who listens */
 	struct arena *arena;
 };
 

@@ -35,8 +35,8 @@ static const struct offer {
 	  peer_close, peer_ping },
 	{ "secretstores", "dapr.proto.components.v1.SecretStore", DAVIT_BLOCK_SECRETS, &peer_secrets_ops,
 	  peer_secrets_open, peer_close, peer_ping },
-	{ "pubsub", "dapr.proto.components.v1.PubSub", DAVIT_BLOCK_PUBSUB, &peer_pubsub_ops, peer_pubsub_open, peer_close,
-	  peer_ping },
+	{ "pubsub", "dapr.proto.components.v1.PubSub", DAVIT_BLOCK_PUBSUB, &peer_pubsub_ops, peer_pubsub_open,
+	  peer_close, peer_ping },
 };
 
 struct pluggable *pluggable_new(const struct pluggable_options *o)

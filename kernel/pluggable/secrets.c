@@ -8,7 +8,8 @@
 
 #define MESSAGE(name) &dapr__proto__components__v1__##name##__descriptor
 
-static const struct peer_feature features[] = { { "MULTIPLE_KEY_VALUES_PER_SECRET", DAVIT_SECRETS_MULTIPLE }, { NULL, 0 } };
+static const struct peer_feature features[] = { { "MULTIPLE_KEY_VALUES_PER_SECRET", DAVIT_SECRETS_MULTIPLE },
+						{ NULL, 0 } };
 
 static davit_status first(struct peer_job *j, const void *none)
 {

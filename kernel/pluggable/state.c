@@ -14,8 +14,7 @@ typedef Dapr__Proto__Components__V1__DeleteRequest delete_request;
 
 static const struct peer_feature features[] = {
 	{ "ETAG", DAVIT_STATE_ETAG },	    { "TRANSACTIONAL", DAVIT_STATE_TRANSACTIONAL }, { "TTL", DAVIT_STATE_TTL },
-	{ "QUERY_API", DAVIT_STATE_QUERY }, { "PARTITION_KEY", DAVIT_STATE_PARTITION_KEY },
-	{ NULL, 0 },
+	{ "QUERY_API", DAVIT_STATE_QUERY }, { "PARTITION_KEY", DAVIT_STATE_PARTITION_KEY }, { NULL, 0 },
 };
 
 /*

@@ -28,12 +28,12 @@
 enum phase { RUNNING, DONE, ABANDONED };
 
 struct call {
-	struct cell cell;     /* first; its handle is what the plugin has */
-	struct arena *arena;  /* of the call: records, texts, davit_alloc */
-	struct arena *input;  /* of the scope: holds what the plugin reads */
+	struct cell cell;    /* first; its handle is what the plugin has */
+	struct arena *arena; /* of the call: records, texts, davit_alloc */
+	struct arena *input; /* of the scope: holds what the plugin reads */
 	struct instance *instance;
 	struct loop *loop;
-	struct fiber *waiter; /* own loop only; NULL: nobody waits */
+	struct fiber *waiter;	   /* own loop only; NULL: nobody waits */
 	struct call *next, **link; /* in the scope's list */
 	davit_op *op;
 	const void *in;
@@ -101,7 +101,8 @@ void call_done(struct davit_call *head, davit_status status)
 	was = RUNNING;
 	c->status = status;
 	if (!atomic_compare_exchange_strong(&c->phase, &was, DONE)) {
-		log_debug("A component has answered a call that nobody waits for any more: its answer is dropped (%lld so far)",
+		log_debug("A component has answered a call that nobody waits for any more: its answer is dropped (%lld "
+			  "so far)",
 			  (long long)++late);
 		let_go(c);
 		return;
@@ -135,7 +136,8 @@ davit_status call_emit_owned(struct davit_call *head, const void *record, void (
 	memcpy(&r->kind, (const char *)record + 4, sizeof(r->kind));
 	r->data = record_copy(c->arena, record, release == NULL, &unknown);
 	if (r->data == NULL && unknown)
-		log_error("Component " STR_FMT " emitted a record of kind %u, which this kernel does not know: it was not taken",
+		log_error("Component " STR_FMT
+			  " emitted a record of kind %u, which this kernel does not know: it was not taken",
 			  STR_ARG(instance_name(c->instance)), (unsigned)r->kind);
 	if (r->data == NULL)
 		return unknown ? DAVIT_INVALID_ARGUMENT : DAVIT_EXHAUSTED;

@@ -31,7 +31,8 @@ int file_read(struct arena *a, const char *path, size_t limit, struct str *ret_b
 	}
 	if ((uint64_t)st.st_size > limit) {
 		close(fd);
-		*ret_message = arena_printf(a, "%s: %lld bytes, at most %zu are read", path, (long long)st.st_size, limit);
+		*ret_message = arena_printf(a, "%s: %lld bytes, at most %zu are read", path, (long long)st.st_size,
+					    limit);
 		return -1;
 	}
 	p = arena_try(a, (size_t)st.st_size + 1);

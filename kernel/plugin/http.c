@@ -16,7 +16,7 @@
 struct answer_box {
 	struct davit_http_response response; /* first */
 	struct arena *arena;		     /* NULL: released before its call ended */
-	int of_call; /* the box itself goes with the call */
+	int of_call;			     /* the box itself goes with the call */
 };
 
 struct whole {
@@ -35,7 +35,8 @@ static int nobody_waits(void *arg)
 
 static davit_status no_memory(const struct whole *o)
 {
-	return http_asking_fail(&o->q, (struct error){ .code = ERROR_RESOURCE_EXHAUSTED, .message = STR("out of memory") });
+	return http_asking_fail(&o->q,
+				(struct error){ .code = ERROR_RESOURCE_EXHAUSTED, .message = STR("out of memory") });
 }
 
 /* The answer so far, read to its end. */
@@ -193,7 +194,7 @@ static davit_status request(struct davit_instance *handle, struct davit_call *ca
 	return o.work.status;
 }
 
-const struct davit_http_service http_service =
-	DAVIT_INIT(davit_http_service, .request = request, .release = release, .open = http_exchange_open,
-		   .write = http_exchange_write, .finish = http_exchange_finish, .head = http_exchange_head,
-		   .read = http_exchange_read, .close = http_exchange_close);
+const struct davit_http_service http_service = DAVIT_INIT(davit_http_service, .request = request, .release = release,
+							  .open = http_exchange_open, .write = http_exchange_write,
+							  .finish = http_exchange_finish, .head = http_exchange_head,
+							  .read = http_exchange_read, .close = http_exchange_close);

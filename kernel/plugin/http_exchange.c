@@ -73,14 +73,14 @@ static int keep(struct davit_http_exchange *x, const struct davit_http_request *
 	at = arena_try(x->arena, text);
 	if (at == NULL)
 		return -1;
-#define KEEP(to, from)                                     \
-	do {                                               \
-		struct davit_str f = (from);               \
-		if (f.n > 0)                               \
-			memcpy(at, f.p, f.n);              \
-		at[f.n] = '\0';                            \
-		(to) = (struct davit_str){ at, f.n };      \
-		at += f.n + 1;                             \
+#define KEEP(to, from) \
+	do { \
+		struct davit_str f = (from); \
+		if (f.n > 0) \
+			memcpy(at, f.p, f.n); \
+		at[f.n] = '\0'; \
+		(to) = (struct davit_str){ at, f.n }; \
+		at += f.n + 1; \
 	} while (0)
 	KEEP(q->url, q->url);
 	KEEP(q->method, q->method);
@@ -236,8 +236,7 @@ static void read_work(struct service_work *w)
 	x->piece = str_from(x->piece, s->done);
 }
 
-davit_status http_exchange_read(struct davit_http_exchange *x, void *p, uint64_t n, int64_t timeout_ms,
-				uint64_t *ret_n)
+davit_status http_exchange_read(struct davit_http_exchange *x, void *p, uint64_t n, int64_t timeout_ms, uint64_t *ret_n)
 {
 	struct step s = { .work.run = read_work, .x = x, .p = p, .n = n };
 

@@ -17,8 +17,7 @@ static int is(const struct http_origin *o, const struct http_url *url, const str
 {
 	return (o->tls != NULL) == url->tls && o->port == url->port && str_is(url->host, o->host) &&
 	       text_is(o->proxy_host, proxy->host) && (proxy->host.n == 0 || o->proxy_port == proxy->port) &&
-	       text_is(o->proxy_authorization, proxy->authorization) &&
-	       (!url->tls || tls_settings_equal(o->tls, tls));
+	       text_is(o->proxy_authorization, proxy->authorization) && (!url->tls || tls_settings_equal(o->tls, tls));
 }
 
 static void origin_free(struct http_origin *o)

@@ -10,9 +10,9 @@
 #include "http/url.h"
 #include "plugin/service.h"
 
-#define HTTP_ORIGINS 64	    /* of one who asks, on a loop; those without a request make room for others */
+#define HTTP_ORIGINS 64	     /* of one who asks, on a loop; those without a request make room for others */
 #define HTTP_CONNECTIONS 256 /* to one of them at once */
-#define HTTP_IDLE 64	    /* of which so many are kept without a request */
+#define HTTP_IDLE 64	     /* of which so many are kept without a request */
 
 struct instance;
 

@@ -120,7 +120,8 @@ davit_status http_asking_start(struct http_asking *q, struct service_work *w, st
 		e = no_memory;
 	if (error_is(&e))
 		return http_asking_fail(q, e);
-	status = http_origin_enter(w, instance_slot(i, loop_index(w->loop)), &q->url, &proxy, q->in.tls, &q->origin, why, sizeof(why));
+	status = http_origin_enter(w, instance_slot(i, loop_index(w->loop)), &q->url, &proxy, q->in.tls, &q->origin,
+				   why, sizeof(why));
 	if (status != DAVIT_OK)
 		return http_asking_fail(q, (struct error){ .code = status, .message = str_of(why) });
 	q->call = http_call_new(q->origin->client, q->arena);

@@ -24,7 +24,7 @@ struct http_asking {
 davit_status http_asking_start(struct http_asking *q, struct service_work *w, struct instance *i,
 			       int (*gone)(void *arg), void *arg);
 davit_status http_asking_fail(const struct http_asking *q, struct error e); /* says why */
-void http_asking_end(struct http_asking *q);				   /* on the loop; twice is fine */
+void http_asking_end(struct http_asking *q);				    /* on the loop; twice is fine */
 
 /* Fields as a plugin reads them, in the arena. -1: no memory. */
 int http_asking_pairs(struct arena *a, const struct http_field *fields, size_t n, const struct davit_pair **ret_pairs);

@@ -17,6 +17,7 @@ struct plugin_index {
 	size_t n;
 };
 
-void index_load(struct arena *a, const char *root, struct plugin_index *ret_index); /* none or unreadable: empty, logged */
+void index_load(struct arena *a, const char *root,
+		struct plugin_index *ret_index); /* none or unreadable: empty, logged */
 enum tier index_grants(const struct plugin_index *x, const struct manifest *m, const struct manifest_component *c);
 #endif

@@ -92,10 +92,10 @@ uint32_t instance_features(const struct instance *i)
 void instance_log(struct davit_instance *head, int32_t level, const char *text, size_t n)
 {
 	const struct instance *i = (const struct instance *)head;
-	enum log_level l = level <= DAVIT_LOG_ERROR   ? LOG_ERROR
-			   : level == DAVIT_LOG_WARN  ? LOG_WARN
+	enum log_level l = level <= DAVIT_LOG_ERROR  ? LOG_ERROR
+			   : level == DAVIT_LOG_WARN ? LOG_WARN
 			   : level == DAVIT_LOG_INFO ? LOG_INFO
-						      : LOG_DEBUG;
+						     : LOG_DEBUG;
 	struct log_field component = { .name = "component" };
 	struct buf name = buf_init();
 
@@ -139,7 +139,8 @@ static struct error fill(struct instance *i, const struct instance_options *o)
 	props = arena_alloc(i->arena, sizeof(*props) * (n + 1));
 	for (k = 0; k < n; k++)
 		props[k] = (struct davit_pair){ copy(i->arena, (struct str){ checked[k].key.p, checked[k].key.n }),
-						copy(i->arena, (struct str){ checked[k].value.p, checked[k].value.n }) };
+						copy(i->arena,
+						     (struct str){ checked[k].value.p, checked[k].value.n }) };
 	i->in = (struct davit_open)DAVIT_INIT(davit_open, .instance = &i->head, .name = copy(i->arena, o->name),
 					      .type = copy(i->arena, about->type),
 					      .version = copy(i->arena, about->version),
@@ -225,7 +226,8 @@ static struct error open_here(struct instance *i, int loop, struct arena *a)
 		return error_new(a, ERROR_DEADLINE_EXCEEDED, NULL, "init timeout for component exceeded after %llds",
 				 (long long)i->o.timeout_ms / 1000);
 	if (got.status != DAVIT_OK)
-		return error_new(a, got.status, NULL, STR_FMT, STR_ARG(got.message.n ? got.message : STR("it failed to open")));
+		return error_new(a, got.status, NULL, STR_FMT,
+				 STR_ARG(got.message.n ? got.message : STR("it failed to open")));
 	for (r = got.records; r != NULL; r = r->next)
 		if (r->kind == davit_opened_kind)
 			take_opened(i, loop, r->data);

@@ -21,7 +21,7 @@ struct instance_options {
 	size_t nprops;
 	struct loop *const *loops;
 	int nloops;
-	int64_t timeout_ms; /* for open: initTimeout */
+	int64_t timeout_ms;	 /* for open: initTimeout */
 	struct metrics *metrics; /* for what it measures itself; may be NULL */
 	/* Counts davit_count() of this instance; may be NULL. */
 	void (*count)(void *ctx, struct str component, struct str type, const char *name, int64_t n);
@@ -41,7 +41,8 @@ struct str instance_name(const struct instance *i);
 struct davit_instance *instance_handle(struct instance *i);
 uint32_t instance_features(const struct instance *i); /* as open() told, beside those of the component's table */
 
-struct loop *instance_loop(const struct instance *i, unsigned n); /* the n-th loop it may use, counted round and round */
+struct loop *instance_loop(const struct instance *i,
+			   unsigned n); /* the n-th loop it may use, counted round and round */
 int instance_loops(const struct instance *i);
 struct measures *instance_measures(struct instance *i);
 void **instance_slot(struct instance *i, int loop); /* of this loop alone, for http_origin.c; NULL at first */

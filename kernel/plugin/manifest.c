@@ -179,7 +179,8 @@ int manifest_load(struct arena *a, const char *path, struct manifest *ret_manife
 	if (file_read(a, path, MANIFEST_LIMIT, &bytes, ret_message) < 0)
 		return -1;
 	if (jstream_check(bytes) < 0) { /* jansson recurses: the depth is checked first */
-		*ret_message = arena_printf(a, "%s: not well-formed JSON, or nested deeper than %d", path, JSTREAM_DEPTH);
+		*ret_message = arena_printf(a, "%s: not well-formed JSON, or nested deeper than %d", path,
+					    JSTREAM_DEPTH);
 		return -1;
 	}
 	root = json_loadb(bytes.p, bytes.n, JSON_REJECT_DUPLICATES, &where);

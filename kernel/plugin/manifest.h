@@ -14,7 +14,7 @@ enum tier { TIER_COMMUNITY, TIER_STANDARD, TIER_MANAGED };
 
 struct manifest_field {
 	struct str name;
-	struct str type; /* "string", "number", "bool", "duration", "bytesize" */
+	struct str type;     /* "string", "number", "bool", "duration", "bytesize" */
 	struct str fallback; /* the default; p == NULL: none */
 	struct str missing;  /* what to say when it is required and not given; p == NULL: the kernel's own sentence */
 	int required, sensitive;

@@ -21,8 +21,8 @@
 #define OURS 2
 
 struct measure {
-	int id;	      /* in the registry; -1: it records nothing */
-	int nlabels; /* all of them */
+	int id;			 /* in the registry; -1: it records nothing */
+	int nlabels;		 /* all of them */
 	int from[LABELS + OURS]; /* whose value stands there: 0 and above the plugin's, COMPONENT, TYPE */
 };
 
@@ -128,7 +128,8 @@ static davit_status define(struct davit_instance *handle, const struct davit_met
 
 	if (about->form < DAVIT_METRIC_COUNTER || about->form > DAVIT_METRIC_RATIO ||
 	    !is_name((struct str){ about->name.p, about->name.n }) ||
-	    merge((struct str){ about->labels.p, about->labels.p ? about->labels.n : 0 }, &m, labels, sizeof(labels)) < 0)
+	    merge((struct str){ about->labels.p, about->labels.p ? about->labels.n : 0 }, &m, labels, sizeof(labels)) <
+		    0)
 		return DAVIT_INVALID_ARGUMENT;
 	pthread_mutex_lock(&s->lock);
 	n = atomic_load(&s->n);

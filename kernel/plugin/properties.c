@@ -9,9 +9,21 @@
 
 /* Read by the kernel itself from components of every type, so no manifest lists them. */
 static const char *const kernel_fields[] = {
-	"keyPrefix", "actorStateStore", "primaryEncryptionKey", "secondaryEncryptionKey", "outboxPublishPubsub",
-	"outboxPublishTopic", "outboxPubsub", "outboxDiscardWhenMissingState", "allowedTopics", "publishingScopes",
-	"subscriptionScopes", "protectedTopics", "consumerID", "direction", "route",
+	"keyPrefix",
+	"actorStateStore",
+	"primaryEncryptionKey",
+	"secondaryEncryptionKey",
+	"outboxPublishPubsub",
+	"outboxPublishTopic",
+	"outboxPubsub",
+	"outboxDiscardWhenMissingState",
+	"allowedTopics",
+	"publishingScopes",
+	"subscriptionScopes",
+	"protectedTopics",
+	"consumerID",
+	"direction",
+	"route",
 };
 
 static int is_kernel_field(struct str name)
@@ -69,8 +81,9 @@ static struct error not_allowed(struct arena *a, const struct manifest_field *f)
 
 	for (i = 0; i < f->nallowed; i++)
 		buf_printf(&b, "%s" STR_FMT, i ? ", " : "", STR_ARG(f->allowed[i]));
-	return error_new(a, ERROR_INVALID_ARGUMENT, NULL, "metadata field '" STR_FMT "' does not allow this value; it is one of: "
-			 STR_FMT, STR_ARG(f->name), STR_ARG(buf_str(&b)));
+	return error_new(a, ERROR_INVALID_ARGUMENT, NULL,
+			 "metadata field '" STR_FMT "' does not allow this value; it is one of: " STR_FMT,
+			 STR_ARG(f->name), STR_ARG(buf_str(&b)));
 }
 
 static struct error complete(struct arena *a, const struct manifest_component *c, struct davit_pair *props, size_t *n)
@@ -85,8 +98,9 @@ static struct error complete(struct arena *a, const struct manifest_component *c
 			props[(*n)++] = (struct davit_pair){ as_davit(f->name), as_davit(f->fallback) };
 		else if (f->required && (p == NULL || p->value.n == 0))
 			return f->missing.p ? error_new(a, ERROR_INVALID_ARGUMENT, NULL, STR_FMT, STR_ARG(f->missing))
-					    : error_new(a, ERROR_INVALID_ARGUMENT, NULL, "metadata field '" STR_FMT
-							"' is required and not set", STR_ARG(f->name));
+					    : error_new(a, ERROR_INVALID_ARGUMENT, NULL,
+							"metadata field '" STR_FMT "' is required and not set",
+							STR_ARG(f->name));
 		else if (p != NULL && p->value.n > 0 && !allowed(f, as_str(p->value)))
 			return not_allowed(a, f);
 	}
@@ -105,8 +119,10 @@ struct error properties_check(struct arena *a, const struct manifest_component *
 		struct str name = f ? f->name : as_str(given[i].key);
 
 		if (f == NULL && !c->open && !is_kernel_field(name))
-			log_warn("Component %s: " STR_FMT " has no metadata field '" STR_FMT "': it is passed on all the "
-				 "same", log_name, STR_ARG(c->type), STR_ARG(name));
+			log_warn("Component %s: " STR_FMT " has no metadata field '" STR_FMT
+				 "': it is passed on all the "
+				 "same",
+				 log_name, STR_ARG(c->type), STR_ARG(name));
 		same = find(props, k, name);
 		if (same != NULL)
 			same->value = given[i].value;

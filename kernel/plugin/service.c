@@ -225,8 +225,9 @@ const void *instance_service(struct davit_instance *head, const char *name)
 		const char *name;
 		const void *table;
 	} services[] = {
-		{ DAVIT_DIAL, &dial_service },	 { DAVIT_RESOLVE, &resolve_service }, { DAVIT_WATCH, &watch_service },
-		{ DAVIT_SLEEP, &sleep_service }, { DAVIT_FIBER, &fiber_service },     { DAVIT_HTTP, &http_service },
+		{ DAVIT_DIAL, &dial_service },	     { DAVIT_RESOLVE, &resolve_service },
+		{ DAVIT_WATCH, &watch_service },     { DAVIT_SLEEP, &sleep_service },
+		{ DAVIT_FIBER, &fiber_service },     { DAVIT_HTTP, &http_service },
 		{ DAVIT_METRICS, &metrics_service },
 	};
 	size_t i;

@@ -69,6 +69,6 @@ static void fiber_service_cancel(struct davit_fiber *fiber)
 	service_cancel_fiber((struct fiber *)fiber);
 }
 
-const struct davit_fiber_service fiber_service =
-	DAVIT_INIT(davit_fiber_service, .start = fiber_service_start, .self = fiber_service_self, .park = fiber_service_park,
-		   .wake = fiber_service_wake, .cancel = fiber_service_cancel);
+const struct davit_fiber_service fiber_service = DAVIT_INIT(davit_fiber_service, .start = fiber_service_start,
+							    .self = fiber_service_self, .park = fiber_service_park,
+							    .wake = fiber_service_wake, .cancel = fiber_service_cancel);

@@ -215,8 +215,12 @@ static void made(uv_work_t *r, int status)
 davit_status tls_settings_context(struct service_work *w, const struct davit_tls *t, struct str alpn, int shared,
 				  struct tls_context **ret_context, char *why, size_t nwhy)
 {
-	struct making m = { .tls = t ? t : &defaults, .alpn = alpn, .shared = shared, .fiber = fiber_self(),
-			    .why = why, .nwhy = nwhy };
+	struct making m = { .tls = t ? t : &defaults,
+			    .alpn = alpn,
+			    .shared = shared,
+			    .fiber = fiber_self(),
+			    .why = why,
+			    .nwhy = nwhy };
 
 	m.req.data = &m;
 	if (uv_queue_work(loop_uv(w->loop), &m.req, make_on_thread, made) < 0) {

@@ -19,7 +19,8 @@ struct breaker_about { /* what all of one policy have in common; outlives them *
 
 struct breaker;
 
-struct breaker *breaker_new(const struct breaker_about *about, struct str name); /* the name is copied; NULL: no memory */
+struct breaker *breaker_new(const struct breaker_about *about,
+			    struct str name); /* the name is copied; NULL: no memory */
 struct breaker *breaker_ref(struct breaker *b);
 void breaker_unref(struct breaker *b); /* NULL is fine */
 

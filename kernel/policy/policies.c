@@ -175,7 +175,8 @@ static void add_targets(struct policies *p, const struct resiliency *r)
 
 static void warn_missing(struct str target, const char *what, struct str name)
 {
-	log_warn("The resiliency target " STR_FMT " names the %s " STR_FMT ", which no Resiliency resource in scope defines",
+	log_warn("The resiliency target " STR_FMT " names the %s " STR_FMT
+		 ", which no Resiliency resource in scope defines",
 		 STR_ARG(target), what, STR_ARG(name));
 }
 
@@ -390,10 +391,9 @@ int policies_has_app(const struct policies *p, struct str app)
 }
 
 static const char *const kinds[] = {
-	[POLICY_STATE] = "Statestore",	[POLICY_SECRETS] = "Secretstore",
-	[POLICY_PUBSUB] = "Pubsub",	[POLICY_BINDING] = "Binding",
-	[POLICY_CONFIGURATION] = "Configuration", [POLICY_LOCK] = "Lock",
-	[POLICY_CRYPTO] = "Crypto",	[POLICY_CONVERSATION] = "Conversation",
+	[POLICY_STATE] = "Statestore", [POLICY_SECRETS] = "Secretstore",	 [POLICY_PUBSUB] = "Pubsub",
+	[POLICY_BINDING] = "Binding",  [POLICY_CONFIGURATION] = "Configuration", [POLICY_LOCK] = "Lock",
+	[POLICY_CRYPTO] = "Crypto",    [POLICY_CONVERSATION] = "Conversation",
 };
 
 static const struct policy *bind_component(struct policies *p, struct str name, enum policy_kind kind, int inbound)

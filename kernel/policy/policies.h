@@ -10,29 +10,29 @@
 #include "telemetry/metrics.h"
 
 enum policy_kind { /* of a component */
-	POLICY_STATE,
-	POLICY_SECRETS,
-	POLICY_PUBSUB,
-	POLICY_BINDING,
-	POLICY_CONFIGURATION,
-	POLICY_LOCK,
-	POLICY_CRYPTO,
-	POLICY_CONVERSATION
+		   POLICY_STATE,
+		   POLICY_SECRETS,
+		   POLICY_PUBSUB,
+		   POLICY_BINDING,
+		   POLICY_CONFIGURATION,
+		   POLICY_LOCK,
+		   POLICY_CRYPTO,
+		   POLICY_CONVERSATION
 };
 
 enum policy_built_in { /* retries that Dapr has without any resource; a resource may define them anew */
-	POLICY_SERVICE_RETRIES,
-	POLICY_ACTOR_RETRIES,
-	POLICY_ACTOR_REMINDER_RETRIES,
-	POLICY_ACTOR_NOT_FOUND_RETRIES,
-	POLICY_INITIALIZATION_RETRIES,
-	POLICY_BUILT_INS
+		       POLICY_SERVICE_RETRIES,
+		       POLICY_ACTOR_RETRIES,
+		       POLICY_ACTOR_REMINDER_RETRIES,
+		       POLICY_ACTOR_NOT_FOUND_RETRIES,
+		       POLICY_INITIALIZATION_RETRIES,
+		       POLICY_BUILT_INS
 };
 
 struct policies;
 
-struct policy { /* what is meant for one target */
-	struct str name; /* as logs have it: "endpoint[app, app:method]" */
+struct policy {			   /* what is meant for one target */
+	struct str name;	   /* as logs have it: "endpoint[app, app:method]" */
 	int64_t timeout_ns;	   /* of each try; 0: none */
 	const struct retry *retry; /* NULL: none */
 	struct breaker *breaker;   /* NULL: none */
@@ -51,6 +51,6 @@ int policies_has_app(const struct policies *p, struct str app); /* 1: a target o
 const struct policy *policies_component(struct policies *p, struct str name, enum policy_kind kind, int inbound);
 struct policy policies_built_in(const struct policies *p, enum policy_built_in which);
 
-size_t policies_count(const struct policies *p);	       /* resources that were loaded */
+size_t policies_count(const struct policies *p);	      /* resources that were loaded */
 struct str policies_name(const struct policies *p, size_t i); /* of the i-th */
 #endif

@@ -6,9 +6,9 @@
 
 struct retry { /* immutable */
 	int exponential;
-	int64_t duration_ns; /* constant */
+	int64_t duration_ns;				   /* constant */
 	int64_t first_ns, max_interval_ns, max_elapsed_ns; /* exponential; elapsed 0: without end */
-	int32_t max_retries;				    /* -1: without end */
+	int32_t max_retries;				   /* -1: without end */
 	struct resiliency_ranges http, grpc;
 };
 

@@ -59,9 +59,14 @@ static const struct field auth_fields[] = {
 };
 
 static const struct field document[] = {
-	FIELD_KNOWN("apiVersion"), FIELD_KNOWN("kind"),	  FIELD_KNOWN("metadata"),
-	FIELD_KNOWN("scopes"),	   FIELD_KNOWN("status"), FIELD_INLINE("spec", spec_fields),
-	FIELD_INLINE("auth", auth_fields),	FIELD_END,
+	FIELD_KNOWN("apiVersion"),
+	FIELD_KNOWN("kind"),
+	FIELD_KNOWN("metadata"),
+	FIELD_KNOWN("scopes"),
+	FIELD_KNOWN("status"),
+	FIELD_INLINE("spec", spec_fields),
+	FIELD_INLINE("auth", auth_fields),
+	FIELD_END,
 };
 
 static void finish(struct arena *a, struct component_item *item)
@@ -83,8 +88,9 @@ static int read_one(struct field_report *report, const struct resource *r, void 
 	if (field_decode(report, document, r->root, &w) < 0)
 		return -1;
 	if (w.base_url.n == 0) {
-		field_problem(report, r->root, "spec.baseUrl", "is required: the URL of the server, such as "
-							       "https://example.com/path");
+		field_problem(report, r->root, "spec.baseUrl",
+			      "is required: the URL of the server, such as "
+			      "https://example.com/path");
 		return -1;
 	}
 	items = arena_zalloc(report->arena, (HTTP_ENDPOINT_HEADERS + w.nheaders) * sizeof(*items));
@@ -96,11 +102,19 @@ static int read_one(struct field_report *report, const struct resource *r, void 
 			items[i].name = str_of(names[i]);
 		finish(report->arena, &items[i]);
 	}
-	*ret = (struct http_endpoint){ .name = r->name, .base_url = w.base_url, .renegotiation = w.renegotiation,
-				       .file = r->file, .line = r->line };
-	ret->values = (struct component){ .name = r->name, .namespace = r->namespace, .items = items,
-					  .nitems = HTTP_ENDPOINT_HEADERS + w.nheaders, .secret_store = w.secret_store,
-					  .file = r->file, .line = r->line, .log_name = r->log_name };
+	*ret = (struct http_endpoint){ .name = r->name,
+				       .base_url = w.base_url,
+				       .renegotiation = w.renegotiation,
+				       .file = r->file,
+				       .line = r->line };
+	ret->values = (struct component){ .name = r->name,
+					  .namespace = r->namespace,
+					  .items = items,
+					  .nitems = HTTP_ENDPOINT_HEADERS + w.nheaders,
+					  .secret_store = w.secret_store,
+					  .file = r->file,
+					  .line = r->line,
+					  .log_name = r->log_name };
 	return 0;
 }
 

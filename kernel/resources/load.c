@@ -424,8 +424,8 @@ void resource_unknown_field(void *arg, const char *path, const struct yaml_node 
 		 key->line, path, resource_kind_name(r->kind));
 }
 
-void *resources_read(const struct resources *r, enum resource_kind kind, resource_read *read, size_t size, struct arena *a,
-		     size_t *ret_n)
+void *resources_read(const struct resources *r, enum resource_kind kind, resource_read *read, size_t size,
+		     struct arena *a, size_t *ret_n)
 {
 	const struct resource_list *list = &r->of[kind];
 	char *all = arena_zalloc(a, (list->n + 1) * size);

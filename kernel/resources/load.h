@@ -66,7 +66,7 @@ const char *resource_kind_name(enum resource_kind kind);				 /* "Component", …
  * and left out, fields that nobody knows as well. read: 0; -1: the report says what is wrong.
  */
 typedef int resource_read(struct field_report *report, const struct resource *r, void *ret);
-void *resources_read(const struct resources *r, enum resource_kind kind, resource_read *read, size_t size, struct arena *a,
-		     size_t *ret_n);
+void *resources_read(const struct resources *r, enum resource_kind kind, resource_read *read, size_t size,
+		     struct arena *a, size_t *ret_n);
 void resource_unknown_field(void *resource, const char *path, const struct yaml_node *key); /* field_report's unknown */
 #endif

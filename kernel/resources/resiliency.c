@@ -100,12 +100,8 @@ static const struct field spec_fields[] = {
 };
 
 static const struct field document[] = {
-	FIELD_KNOWN("apiVersion"),
-	FIELD_KNOWN("kind"),
-	FIELD_KNOWN("metadata"),
-	FIELD_KNOWN("scopes"),
-	FIELD_INLINE("spec", spec_fields),
-	FIELD_END,
+	FIELD_KNOWN("apiVersion"),	   FIELD_KNOWN("kind"), FIELD_KNOWN("metadata"), FIELD_KNOWN("scopes"),
+	FIELD_INLINE("spec", spec_fields), FIELD_END,
 };
 
 struct reading {

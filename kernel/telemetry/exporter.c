@@ -49,7 +49,8 @@ static void put(struct exporter *x, const struct trace_span *span)
 	}
 	atomic_fetch_add(&x->bytes, c->size);
 	c->next = atomic_load_explicit(&x->newest, memory_order_relaxed);
-	while (!atomic_compare_exchange_weak_explicit(&x->newest, &c->next, c, memory_order_release, memory_order_relaxed))
+	while (!atomic_compare_exchange_weak_explicit(&x->newest, &c->next, c, memory_order_release,
+						      memory_order_relaxed))
 		;
 	/* The first sets the delay going, the last of a batch ends it. */
 	if (before == 0 || before + 1 == o->batch_limit)

@@ -20,15 +20,15 @@ struct exporters;
 struct exporter_options {
 	struct span_resource resource;
 	struct metrics *metrics;
-	int to_log;		/* "[name] Trace: …" at info, scope dapr.runtime.trace */
-	struct str zipkin;	/* URL of spans; n 0: none */
-	struct str otel;	/* host, host:port, with a path in front of /v1/traces or none; n 0: none */
-	struct str protocol;	/* "http", "grpc"; n 0: nothing is exported, as in Dapr */
-	int secure;		/* otel by TLS; zipkin's URL says so itself */
-	struct str certificate; /* path, NUL behind it: the trust anchors instead of the system's; n 0: none */
+	int to_log;		   /* "[name] Trace: …" at info, scope dapr.runtime.trace */
+	struct str zipkin;	   /* URL of spans; n 0: none */
+	struct str otel;	   /* host, host:port, with a path in front of /v1/traces or none; n 0: none */
+	struct str protocol;	   /* "http", "grpc"; n 0: nothing is exported, as in Dapr */
+	int secure;		   /* otel by TLS; zipkin's URL says so itself */
+	struct str certificate;	   /* path, NUL behind it: the trust anchors instead of the system's; n 0: none */
 	const struct str *headers; /* of otel: "name=value", may be secret */
 	size_t nheaders;
-	int64_t timeout_ns;	/* of one request to otel; 0 or less: 10 s */
+	int64_t timeout_ns; /* of one request to otel; 0 or less: 10 s */
 
 	/* OTEL_BSP_*; 0: OpenTelemetry's defaults of 5 s, 30 s, 2,048 and 512. */
 	int64_t delay_ms, export_ms;

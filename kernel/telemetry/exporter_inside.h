@@ -49,7 +49,7 @@ struct exporters {
 	struct loop *loop;
 	struct loop_task start, abort;
 	atomic_int stopping;
-	int aborted; /* the loop's */
+	int aborted;	 /* the loop's */
 	uv_mutex_t lock; /* taken alone */
 	uv_cond_t ended;
 	size_t n, running;

@@ -87,10 +87,12 @@ static int aim_otel(struct exporter *x, struct arena *a, struct str *ret_message
 	x->target = x->kind == EXPORTER_OTLP_GRPC
 			    ? STR("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
 			    : arena_printf(a, "%s" STR_FMT "/v1/traces", path.n ? "/" : "", STR_ARG(path));
-	if (split_port(a, authority, x->kind == EXPORTER_OTLP_GRPC || x->all->o.secure ? 443 : 80, &x->host, &x->port) == 0)
+	if (split_port(a, authority, x->kind == EXPORTER_OTLP_GRPC || x->all->o.secure ? 443 : 80, &x->host,
+		       &x->port) == 0)
 		return x->all->o.secure ? use_tls(x, a, ret_message) : 0;
 malformed:
-	*ret_message = arena_printf(a, "invalid Otel endpoint address \"" STR_FMT "\": write host:port", STR_ARG(endpoint));
+	*ret_message = arena_printf(a, "invalid Otel endpoint address \"" STR_FMT "\": write host:port",
+				    STR_ARG(endpoint));
 	return -1;
 }
 
@@ -113,10 +115,10 @@ static void make_fields(struct exporter *x, struct arena *a)
 
 	x->fields = arena_alloc(a, (given + 2) * sizeof(*x->fields));
 	if (x->kind != EXPORTER_OTLP_GRPC)
-		x->fields[x->nfields++] = (struct http_field){
-			STR("content-type"),
-			x->kind == EXPORTER_ZIPKIN ? STR("application/json") : STR("application/x-protobuf")
-		};
+		x->fields[x->nfields++] = (struct http_field){ STR("content-type"),
+							       x->kind == EXPORTER_ZIPKIN
+								       ? STR("application/json")
+								       : STR("application/x-protobuf") };
 	x->fields[x->nfields++] = (struct http_field){ STR("user-agent"), STR(USER_AGENT) };
 	for (i = 0; i < given; i++)
 		if (str_cut(o->headers[i], '=', &name, &value) && name.n > 0)
@@ -243,10 +245,11 @@ static enum exporter_outcome send_http(struct exporter *x, struct str body, stru
 	if (status >= 200 && status < 300)
 		return EXPORTER_SENT;
 	*ret_why = status == 0 ? e.message
-			       : arena_printf(a, "the collector at " STR_FMT ":%d answered %d %s", STR_ARG(x->host), x->port,
-					      status, http_reason(status));
+			       : arena_printf(a, "the collector at " STR_FMT ":%d answered %d %s", STR_ARG(x->host),
+					      x->port, status, http_reason(status));
 	if (status == 0)
-		return e.code == ERROR_UNAVAILABLE || e.code == ERROR_DEADLINE_EXCEEDED ? EXPORTER_AGAIN : EXPORTER_REFUSED;
+		return e.code == ERROR_UNAVAILABLE || e.code == ERROR_DEADLINE_EXCEEDED ? EXPORTER_AGAIN
+											: EXPORTER_REFUSED;
 	return status == 429 || status == 502 || status == 503 || status == 504 ? EXPORTER_AGAIN : EXPORTER_REFUSED;
 }
 
@@ -258,10 +261,9 @@ static int comes_back(int code)
 
 static enum exporter_outcome send_grpc(struct exporter *x, struct str body, struct arena *a, struct str *ret_why)
 {
-	struct grpc_request q = { .path = x->target,
-				  .deadline_ns = deadline(x),
-				  .metadata = x->fields,
-				  .nmetadata = x->nfields };
+	struct grpc_request q = {
+		.path = x->target, .deadline_ns = deadline(x), .metadata = x->fields, .nmetadata = x->nfields
+	};
 	struct grpc_stream *s = connect_grpc(x) == 0 ? grpc_stream_new(x->grpc, a) : NULL;
 	struct error e = ERROR_NONE;
 	struct str answer;

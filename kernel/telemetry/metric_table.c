@@ -167,12 +167,13 @@ const struct metric_about metric_table[METRIC_TABLE_SIZE] = {
 	[METRIC_RESILIENCY_COUNT] = { "dapr_resiliency_count", "Operations that a policy was laid around.", COUNTER,
 				      METRIC_FOREIGN, RESILIENCY },
 	[METRIC_RESILIENCY_ACTIVATIONS] = { "dapr_resiliency_activations_total",
-					    "Operations in which a policy acted: a timeout ran out, a try was repeated, a "
+					    "Operations in which a policy acted: a timeout ran out, a try was "
+					    "repeated, a "
 					    "breaker changed its state.",
 					    COUNTER, METRIC_FOREIGN, RESILIENCY },
 	[METRIC_RESILIENCY_CB_STATE] = { "dapr_resiliency_cb_state",
-					 "1 for the state that a circuit breaker is in, 0 for the others.", METRIC_GAUGE,
-					 METRIC_NUMBER, METRIC_FOREIGN, RESILIENCY },
+					 "1 for the state that a circuit breaker is in, 0 for the others.",
+					 METRIC_GAUGE, METRIC_NUMBER, METRIC_FOREIGN, RESILIENCY },
 	[METRIC_DAVIT_COMPONENT_INFO] = { "davit_component_info",
 					  "1 for each component that is open, with the plugin it came from and its "
 					  "support tier.",
@@ -181,7 +182,8 @@ const struct metric_about metric_table[METRIC_TABLE_SIZE] = {
 					  "Records that were not kept as the limit of metric series was reached.",
 					  COUNTER, 0, "app_id" },
 	[METRIC_DAVIT_SPANS_DROPPED] = { "davit_trace_spans_dropped",
-					 "Sampled spans that no collector got: the queue was full, or the export failed.",
+					 "Sampled spans that no collector got: the queue was full, or the export "
+					 "failed.",
 					 COUNTER, 0, "app_id,exporter,reason" },
 	[METRIC_DAVIT_SPANS_EXPORTED] = { "davit_trace_spans_exported", "Spans that were handed over, by exporter.",
 					  COUNTER, 0, "app_id,exporter" },

@@ -29,8 +29,8 @@ struct metric_def {
 	struct str name, help;
 	enum metric_kind kind;
 	enum metric_unit unit;
-	int recorded;  /* 0: the options leave it out */
-	int rewritten; /* a label has rules of its own: its key is nobody else's */
+	int recorded;		/* 0: the options leave it out */
+	int rewritten;		/* a label has rules of its own: its key is nobody else's */
 	size_t nlabels, ngiven; /* ngiven: without those that are ours */
 	struct metric_label labels[METRIC_LABELS_MAX];
 	const double *bounds;
@@ -61,7 +61,7 @@ struct metric_key {
 };
 
 struct metrics {
-	uint64_t number; /* of this registry, never 0; no two have the same */
+	uint64_t number;     /* of this registry, never 0; no two have the same */
 	struct arena *arena; /* definitions; changed under lock */
 	int enabled, increased_cardinality, exclude_verbs;
 	struct str app_id, namespace;
@@ -79,7 +79,8 @@ struct metrics {
 };
 
 /* metrics_series() of n <= RECENT_SERIES metrics with the same labels; NULL for one that is not recorded. */
-void metrics_together(struct metrics *m, const int *ids, size_t n, const struct str *labels, struct metric_series **ret);
+void metrics_together(struct metrics *m, const int *ids, size_t n, const struct str *labels,
+		      struct metric_series **ret);
 
 /* Families that are read when somebody asks (process.c), sorted. */
 void process_metrics_write(struct buf *b);

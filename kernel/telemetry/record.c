@@ -336,8 +336,8 @@ static void policy_record(struct metrics *m, int id, const struct metrics_policy
 
 	if (!m || !m->enabled)
 		return;
-	struct str labels[] = { m->app_id, p->inbound ? STR("inbound") : STR("outbound"),
-				p->name,   p->name_space,
+	struct str labels[] = { m->app_id,	p->inbound ? STR("inbound") : STR("outbound"),
+				p->name,	p->name_space,
 				str_of(policy), str_of(state),
 				p->target };
 

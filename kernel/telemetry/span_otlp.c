@@ -128,11 +128,9 @@ static void put_status(struct buf *b, const struct span_copy *c)
 
 static void put_span(struct buf *b, const struct span_copy *c)
 {
-	static const uint64_t kinds[] = { [TRACE_INTERNAL] = 1,
-					  [TRACE_SERVER] = 2,
-					  [TRACE_CLIENT] = 3,
-					  [TRACE_PRODUCER] = 4,
-					  [TRACE_CONSUMER] = 5 };
+	static const uint64_t kinds[] = {
+		[TRACE_INTERNAL] = 1, [TRACE_SERVER] = 2, [TRACE_CLIENT] = 3, [TRACE_PRODUCER] = 4, [TRACE_CONSUMER] = 5
+	};
 	size_t at = begin(b, 2), i;
 
 	put_bytes(b, 1, c->trace_id, sizeof(c->trace_id));

@@ -28,5 +28,5 @@ void tls_context_unref(struct tls_context *c);		    /* NULL is fine */
 int tls_context_any_name(const struct tls_context *c);	    /* or insecure: no name is looked at */
 /* What OpenSSL keeps for this thread goes: for threads that are not ours and outlive OpenSSL's own end. */
 void tls_thread_done(void);
-void *tls_context_handle(const struct tls_context *c);	    /* the SSL_CTX, for session.c */
+void *tls_context_handle(const struct tls_context *c); /* the SSL_CTX, for session.c */
 #endif

@@ -66,13 +66,16 @@ void end_here(const char *name, const char *sentence, ...)
 static const char *meaning(int sig)
 {
 	switch (sig) {
-	case SIGSEGV: return "it crashes (SIGSEGV: memory that is not its own, such as a pointer kept beyond its call, what "
-			     "was freed, or more stack than there is)";
+	case SIGSEGV:
+		return "it crashes (SIGSEGV: memory that is not its own, such as a pointer kept beyond its call, what "
+		       "was freed, or more stack than there is)";
 	case SIGBUS: return "it crashes (SIGBUS)";
 	case SIGFPE: return "it crashes (SIGFPE: a division by nothing)";
 	case SIGILL: return "it crashes (SIGILL)";
-	default: return "it aborts (SIGABRT: what was printed above; an exception that no davit::guard catches at the line; "
-			"memory freed twice)";
+	default:
+		return "it aborts (SIGABRT: what was printed above; an exception that no davit::guard catches at the "
+		       "line; "
+		       "memory freed twice)";
 	}
 }
 
@@ -102,16 +105,20 @@ static void on_crash(int sig, siginfo_t *info, void *context)
 	if (__atomic_exchange_n(&crashed, 1, __ATOMIC_SEQ_CST)) /* another thread, or in telling of it */
 		_exit(1);
 	if (sig == SIGSEGV && was_lent(info->si_addr))
-		end_here(inside ? inside : "a thread of the plugin's own", "it uses what an earlier call was given, which is gone "
+		end_here(inside ? inside : "a thread of the plugin's own",
+			 "it uses what an earlier call was given, which is gone "
 			 "when that call is over: copy what is to be kept");
-	end_here(inside ? inside : "outside of every operation, or on a thread of the plugin's own", "%s after \"%s\"; build it with -fsanitize=address, or run "
-		 "davit-bench in gdb, to see where", meaning(sig), report_last());
+	end_here(inside ? inside : "outside of every operation, or on a thread of the plugin's own",
+		 "%s after \"%s\"; build it with -fsanitize=address, or run "
+		 "davit-bench in gdb, to see where",
+		 meaning(sig), report_last());
 }
 
 static void on_exit_of_plugin(void)
 {
 	if (!__atomic_load_n(&expected, __ATOMIC_SEQ_CST))
-		end_here(inside, "it ends the process by exit(): return a failure instead, the sidecar is not the plugin's");
+		end_here(inside,
+			 "it ends the process by exit(): return a failure instead, the sidecar is not the plugin's");
 }
 
 void end_thread(void)
@@ -152,8 +159,11 @@ static void look(void)
 			hangs = c->name;
 	pthread_mutex_unlock(&lock);
 	if (hangs != NULL)
-		end_here(hangs, "it has not ended after %d s: return a status, or DAVIT_PENDING and call davit_done() once; ask "
-			 "davit_remaining_ms() how long somebody waits", HANG_MS / 1000);
+		end_here(hangs,
+			 "it has not ended after %d s: return a status, or DAVIT_PENDING and call davit_done() once; "
+			 "ask "
+			 "davit_remaining_ms() how long somebody waits",
+			 HANG_MS / 1000);
 }
 
 static void *look_always(void *none)

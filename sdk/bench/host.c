@@ -15,7 +15,9 @@
 #define DEFAULT_WORKERS 4
 #define FACES 4096     /* calls that are remembered */
 #define RECORDS 100000 /* of one call */
-#define OVER "it %s for a call that is over: whoever has called davit_done(), or returned a status, touches the call no more"
+#define OVER \
+	"it %s for a call that is over: whoever has called davit_done(), or returned a status, touches the call no " \
+	"more"
 #define TWICE "it is completed twice: either return a status, or return DAVIT_PENDING and call davit_done() once"
 
 static struct davit_host table;
@@ -160,16 +162,17 @@ static void flatten(struct call *c, const void *from, struct record *r)
 		r->value = (struct davit_bytes){ result->error.p, result->error.n };
 		break;
 	case davit_name_address_kind: r->name = found->address; break;
-	default:
-		end_here(c->name, "it emits a record of the unknown kind %u: begin each with DAVIT_INIT", r->kind);
+	default: end_here(c->name, "it emits a record of the unknown kind %u: begin each with DAVIT_INIT", r->kind);
 	}
 }
 
 static void append(struct call *c, const struct record *r)
 {
 	if (c->nrecords == RECORDS)
-		end_here(c->name, "it emits without end: %d records of one call, which the kernel keeps in memory until it "
-			 "is over", RECORDS);
+		end_here(c->name,
+			 "it emits without end: %d records of one call, which the kernel keeps in memory until it "
+			 "is over",
+			 RECORDS);
 	if (c->nrecords == c->room) {
 		c->room = c->room ? c->room * 2 : 8;
 		c->records = reallocarray(c->records, c->room, sizeof(*c->records));

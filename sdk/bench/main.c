@@ -133,13 +133,16 @@ static const struct davit_component *find(const struct arguments *a, const struc
 	size_t i;
 
 	if (library == NULL) {
-		fprintf(stderr, "%s\ndavit-bench: the plugin does not load: install the library that it names, or take it out "
-				"of what the plugin is linked with; `ldd %s` shows all\n", dlerror(), a->path);
+		fprintf(stderr,
+			"%s\ndavit-bench: the plugin does not load: install the library that it names, or take it out "
+			"of what the plugin is linked with; `ldd %s` shows all\n",
+			dlerror(), a->path);
 		return NULL;
 	}
 	entry = (davit_entry *)dlsym(library, "davit_plugin_v1");
 	if (entry == NULL) {
-		fprintf(stderr, "%s: no davit_plugin_v1: DAVIT_PLUGIN() writes it, in one file of the plugin\n", a->path);
+		fprintf(stderr, "%s: no davit_plugin_v1: DAVIT_PLUGIN() writes it, in one file of the plugin\n",
+			a->path);
 		return NULL;
 	}
 	plugin = entry();

@@ -14,7 +14,10 @@ struct operation {
 	int must;
 };
 
-#define OF(block_, type, name_, must_) { DAVIT_BLOCK_##block_, #name_, offsetof(struct type, name_), must_ }
+#define OF(block_, type, name_, must_) \
+	{ \
+		DAVIT_BLOCK_##block_, #name_, offsetof(struct type, name_), must_ \
+	}
 
 static const struct operation operations[] = {
 	OF(STATE, davit_state_ops, get, 1),
@@ -97,9 +100,10 @@ const char *operation_missing(const struct davit_component *c)
 const char *operation_status(davit_status status)
 {
 	static const char *const names[] = {
-		"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-		"PERMISSION_DENIED", "EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
-		"INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+		"OK",	     "CANCELLED",	"UNKNOWN",	     "INVALID_ARGUMENT", "DEADLINE_EXCEEDED",
+		"NOT_FOUND", "ALREADY_EXISTS",	"PERMISSION_DENIED", "EXHAUSTED",	 "FAILED_PRECONDITION",
+		"ABORTED",   "OUT_OF_RANGE",	"UNIMPLEMENTED",     "INTERNAL",	 "UNAVAILABLE",
+		"DATA_LOSS", "UNAUTHENTICATED",
 	};
 
 	if (status == DAVIT_PENDING)

@@ -59,8 +59,8 @@ void report_call(const struct call *c)
 	if (c->host->unwatched)
 		return;
 	pthread_mutex_lock(&lock);
-	snprintf(latest, sizeof(latest), "%s gave %s (%d), %zu records%s%s%s%s", c->name, operation_status(c->status), c->status,
-		 c->nrecords, c->reason[0] ? ", reason " : "", c->reason, c->text[0] ? ": " : "", c->text);
+	snprintf(latest, sizeof(latest), "%s gave %s (%d), %zu records%s%s%s%s", c->name, operation_status(c->status),
+		 c->status, c->nrecords, c->reason[0] ? ", reason " : "", c->reason, c->text[0] ? ": " : "", c->text);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -74,8 +74,8 @@ static void describe(const struct call *c, char *ret, size_t size)
 {
 	ret[0] = '\0';
 	if (c != NULL && c->name != NULL)
-		snprintf(ret, size, "%s gave %s (%d), %zu records, reason '%s': %s", c->name, operation_status(c->status),
-			 c->status, c->nrecords, c->reason, c->text);
+		snprintf(ret, size, "%s gave %s (%d), %zu records, reason '%s': %s", c->name,
+			 operation_status(c->status), c->status, c->nrecords, c->reason, c->text);
 	else if (latest[0] != '\0')
 		snprintf(ret, size, "the last call, %s", latest);
 }
@@ -99,7 +99,8 @@ void report(int ok, const struct call *c, const char *what)
 			*newline = ' ';
 		if (about[0] != '\0')
 			printf("# %s\n", about);
-		snprintf(failures + n, sizeof(failures) - n, "%s: %s%s%s\n", s->name, what, about[0] ? " | " : "", about);
+		snprintf(failures + n, sizeof(failures) - n, "%s: %s%s%s\n", s->name, what, about[0] ? " | " : "",
+			 about);
 	}
 	snprintf(last, sizeof(last), "%s", what);
 	fflush(stdout);

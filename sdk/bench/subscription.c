@@ -424,7 +424,8 @@ static void must_have_ended(int done)
 {
 	if (done)
 		return;
-	end_here("subscribe", "cancelled, it has not ended after %d s: give davit_on_cancel() what ends its wait", END_MS / 1000);
+	end_here("subscribe", "cancelled, it has not ended after %d s: give davit_on_cancel() what ends its wait",
+		 END_MS / 1000);
 }
 
 int subscription_close(struct subscription *s)

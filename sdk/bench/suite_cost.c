@@ -137,8 +137,9 @@ static int compare(struct footprint before, struct footprint after, const char *
 		report(memory, NULL, text);
 	report(others, NULL, "nor descriptors, nor threads");
 	if (!memory || !others)
-		printf("# %lld bytes, %d descriptors, %d threads have stayed\n", (long long)(after.memory - before.memory),
-		       after.descriptors - before.descriptors, after.threads - before.threads);
+		printf("# %lld bytes, %d descriptors, %d threads have stayed\n",
+		       (long long)(after.memory - before.memory), after.descriptors - before.descriptors,
+		       after.threads - before.threads);
 	snprintf(text, sizeof(text), "bytes that stay after %d %s", times, what);
 	report_figure(figure, text, after.memory - before.memory);
 	return memory && others;
@@ -168,7 +169,8 @@ void suite_leak(struct host *h, const struct davit_pair *props, size_t n)
 	failed_openings(h, props, n, OPENINGS);
 	usleep(200000);
 	if (!compare(before, footprint(), "leakRefused", "openings that nobody waits for", OPENINGS))
-		printf("# when davit_emit_self() is not DAVIT_OK, open() frees all it has made and returns that status\n");
+		printf("# when davit_emit_self() is not DAVIT_OK, open() frees all it has made and returns that "
+		       "status\n");
 }
 
 struct dive {
@@ -233,7 +235,8 @@ void suite_stack(struct host *h)
 			 (long long)limit);
 		report(used < limit, NULL, text);
 		if (used >= limit)
-			printf("# put large arrays on the heap, or run on workers (without DAVIT_LOOP), which have 1 MiB\n");
+			printf("# put large arrays on the heap, or run on workers (without DAVIT_LOOP), which have 1 "
+			       "MiB\n");
 		if (used > most)
 			most = used;
 	}

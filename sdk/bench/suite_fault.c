@@ -12,8 +12,8 @@
 #include "report.h"
 #include "subscription.h"
 
-#define END_MS 20000  /* a call that takes longer hangs */
-#define DEAF_MS 1000  /* a cancelled call that always takes longer does not listen */
+#define END_MS 20000 /* a call that takes longer hangs */
+#define DEAF_MS 1000 /* a cancelled call that always takes longer does not listen */
 #define REFUSALS 200 /* pieces of memory or records of one operation, at most */
 
 static void told(int ok, const struct call *c, const struct probe *p, const char *what)
@@ -28,8 +28,10 @@ static void told(int ok, const struct call *c, const struct probe *p, const char
 static void must_end(struct call *c, const struct probe *p, const char *what)
 {
 	if (call_end(c, END_MS) < 0)
-		end_here(p->name, "%s, and it has not ended after %d s: ask davit_cancelled() where it waits, or give "
-			 "davit_on_cancel() what ends the wait", what, END_MS / 1000);
+		end_here(p->name,
+			 "%s, and it has not ended after %d s: ask davit_cancelled() where it waits, or give "
+			 "davit_on_cancel() what ends the wait",
+			 what, END_MS / 1000);
 }
 
 static int goes_well(struct host *h, const struct probe *p)
@@ -121,8 +123,10 @@ static void cancelled_late(struct host *h, const struct probe *p)
 		pthread_join(thread, NULL);
 		call_release(&c);
 	}
-	snprintf(text, sizeof(text), "cancelled, it goes on for %lld ms: ask davit_cancelled() where it waits, or give "
-		 "davit_on_cancel() what ends the wait", (long long)quickest);
+	snprintf(text, sizeof(text),
+		 "cancelled, it goes on for %lld ms: ask davit_cancelled() where it waits, or give "
+		 "davit_on_cancel() what ends the wait",
+		 (long long)quickest);
 	if (quickest >= DEAF_MS)
 		told(0, NULL, p, text);
 	told(goes_well(h, p), NULL, p, "cancelled at any moment, it ends, and the next goes well");

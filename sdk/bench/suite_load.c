@@ -9,7 +9,7 @@
 #define THREADS 8
 #define ROUNDS 60
 #define LOAD_MS 20000 /* a slow store makes fewer rounds */
-#define TRIES 5000 /* of one increment: then it is no contention */
+#define TRIES 5000    /* of one increment: then it is no contention */
 
 struct worker {
 	pthread_t thread;

@@ -6,9 +6,9 @@
 #include "report.h"
 #include "stretch.h"
 
-#define TRIES 5		/* the shortest counts: the machine has other things to do as well */
-#define ASLEEP_MS 5	/* at most */
-#define BUSY_MS 100	/* at most */
+#define TRIES 5	    /* the shortest counts: the machine has other things to do as well */
+#define ASLEEP_MS 5 /* at most */
+#define BUSY_MS 100 /* at most */
 
 static struct stretches shortest(struct host *h, const struct probe *p)
 {
@@ -46,12 +46,15 @@ void suite_loop(struct host *h)
 		snprintf(text, sizeof(text), "%s: does not block the loop", probes[i].name);
 		report(s.asleep < ASLEEP_MS && s.busy < BUSY_MS, NULL, text);
 		if (s.asleep >= ASLEEP_MS)
-			printf("# it sleeps %lld ms on the loop, where all others wait for it: wait in the host services "
+			printf("# it sleeps %lld ms on the loop, where all others wait for it: wait in the host "
+			       "services "
 			       "(<davit/dial.h>, <davit/sleep.h> ...), or run on workers, without DAVIT_LOOP\n",
 			       (long long)s.asleep);
 		if (s.busy >= BUSY_MS)
-			printf("# it keeps the loop busy for %lld ms, where all others wait for it: run on workers, without "
-			       "DAVIT_LOOP\n", (long long)s.busy);
+			printf("# it keeps the loop busy for %lld ms, where all others wait for it: run on workers, "
+			       "without "
+			       "DAVIT_LOOP\n",
+			       (long long)s.busy);
 	}
 	stretch_watch(0);
 }

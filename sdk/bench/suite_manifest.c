@@ -93,8 +93,10 @@ static void operations(struct davit_json entry, const struct davit_component *c)
 		davit_json_text(one, name, sizeof(name));
 		if (operation_there(c, name))
 			continue;
-		snprintf(text, sizeof(text), "the manifest's operation \"%s\" is in the component's table: put it there, or take it "
-			 "out of the manifest", name);
+		snprintf(text, sizeof(text),
+			 "the manifest's operation \"%s\" is in the component's table: put it there, or take it "
+			 "out of the manifest",
+			 name);
 		report(0, NULL, text);
 		well = 0;
 	}
@@ -104,7 +106,8 @@ static void operations(struct davit_json entry, const struct davit_component *c)
 
 static void capabilities(struct davit_json entry, const struct host *h)
 {
-	uint32_t has = ((const struct davit_state_ops *)h->component->ops)->features | h->features; /* all tables begin alike */
+	uint32_t has = ((const struct davit_state_ops *)h->component->ops)->features |
+		       h->features; /* all tables begin alike */
 	int well = 1, claimed;
 	char text[256];
 	size_t i;
@@ -115,8 +118,10 @@ static void capabilities(struct davit_json entry, const struct host *h)
 		claimed = listed(entry, "capabilities", features[i].name);
 		if (!claimed || (has & features[i].feature))
 			continue;
-		snprintf(text, sizeof(text), "the manifest's capability %s is a feature of the component's table: set its bit, or "
-			 "take it out of the manifest", features[i].name);
+		snprintf(text, sizeof(text),
+			 "the manifest's capability %s is a feature of the component's table: set its bit, or "
+			 "take it out of the manifest",
+			 features[i].name);
 		report(0, NULL, text);
 		well = 0;
 	}
@@ -166,8 +171,10 @@ static void properties(struct davit_json entry, const struct davit_pair *props, 
 	for (i = 0; i < n; i++) {
 		if (described(entry, props[i].key.p))
 			continue;
-		snprintf(text, sizeof(text), "the property %s is in the manifest's metadata: describe it there, since operators are "
-			 "warned of a field that is not", props[i].key.p);
+		snprintf(text, sizeof(text),
+			 "the property %s is in the manifest's metadata: describe it there, since operators are "
+			 "warned of a field that is not",
+			 props[i].key.p);
 		report(0, NULL, text);
 		well = 0;
 	}

@@ -323,7 +323,8 @@ static davit_status wait_turn(struct davit_pool *p, struct davit_call *call, int
 
 /* ---- Taking and giving ---- */
 
-static davit_status make(struct davit_pool *p, struct davit_call *call, int64_t until_ms, void *why, struct place **ret_at)
+static davit_status make(struct davit_pool *p, struct davit_call *call, int64_t until_ms, void *why,
+			 struct place **ret_at)
 {
 	struct place *at = place_in(p, FREE, NULL);
 	int64_t left = left_ms(until_ms);
@@ -350,7 +351,8 @@ static davit_status make(struct davit_pool *p, struct davit_call *call, int64_t 
 	return DAVIT_OK;
 }
 
-static davit_status take(struct davit_pool *p, struct davit_call *call, int64_t until_ms, void *why, struct place **ret_at)
+static davit_status take(struct davit_pool *p, struct davit_call *call, int64_t until_ms, void *why,
+			 struct place **ret_at)
 {
 	davit_status status;
 
@@ -369,7 +371,7 @@ static davit_status take(struct davit_pool *p, struct davit_call *call, int64_t 
 				return status;
 			}
 			p->full_ms = now_ms() + FULL_MS; /* those that there are have to do */
-			if (p->rest != NULL) /* given back meanwhile */
+			if (p->rest != NULL)		 /* given back meanwhile */
 				continue;
 		}
 		status = wait_turn(p, call, until_ms, ret_at);
@@ -378,7 +380,8 @@ static davit_status take(struct davit_pool *p, struct davit_call *call, int64_t 
 	}
 }
 
-davit_status davit_pool_take(struct davit_pool *p, struct davit_call *call, int64_t timeout_ms, void *why, void **ret_item)
+davit_status davit_pool_take(struct davit_pool *p, struct davit_call *call, int64_t timeout_ms, void *why,
+			     void **ret_item)
 {
 	int64_t until_ms = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
 	struct place *at = NULL;
@@ -406,7 +409,8 @@ void davit_pool_give(struct davit_pool *p, void *item, int broken)
 	pthread_mutex_lock(&p->lock);
 	at = place_in(p, OUT, item);
 	if (at == NULL) {
-		davit_log(p->instance, DAVIT_LOG_ERROR, "what was given back to a pool is not out of it: it is left alone");
+		davit_log(p->instance, DAVIT_LOG_ERROR,
+			  "what was given back to a pool is not out of it: it is left alone");
 		pthread_mutex_unlock(&p->lock);
 		return;
 	}

@@ -12,8 +12,8 @@ struct member {
 };
 
 static const struct member of_manifest[] = {
-	{ "$schema", "s", 0, NULL },	 { "name", "s", 1, NULL },   { "vendor", "s", 1, NULL },
-	{ "licence", "s", 1, NULL },	 { "kernel", "s", 0, NULL }, { "description", "s", 0, NULL },
+	{ "$schema", "s", 0, NULL },	{ "name", "s", 1, NULL },   { "vendor", "s", 1, NULL },
+	{ "licence", "s", 1, NULL },	{ "kernel", "s", 0, NULL }, { "description", "s", 0, NULL },
 	{ "components", "a", 1, NULL }, { NULL, NULL, 0, NULL },
 };
 
@@ -68,8 +68,12 @@ static char kind_of(const json_t *value)
 
 static const char *kind_name(char kind)
 {
-	return kind == 'o' ? "an object" : kind == 'a' ? "an array" : kind == 's' ? "a string" : kind == 'n' ? "a number" :
-	       kind == 'b' ? "true or false" : "nothing";
+	return kind == 'o'   ? "an object"
+	       : kind == 'a' ? "an array"
+	       : kind == 's' ? "a string"
+	       : kind == 'n' ? "a number"
+	       : kind == 'b' ? "true or false"
+			     : "nothing";
 }
 
 static int is_word(const char *words, const char *text)
@@ -88,8 +92,8 @@ static int check_value(const char *path, const char *place, const struct member 
 	}
 	if (m->words == NULL || is_word(m->words, json_string_value(value)))
 		return 0;
-	fprintf(stderr, "%s: %s\"%s\" is \"%s\", and must be one of:%.*s\n", path, place, m->name, json_string_value(value),
-		(int)strlen(m->words) - 1, m->words);
+	fprintf(stderr, "%s: %s\"%s\" is \"%s\", and must be one of:%.*s\n", path, place, m->name,
+		json_string_value(value), (int)strlen(m->words) - 1, m->words);
 	return 1;
 }
 
@@ -104,7 +108,8 @@ static int check_object(const char *path, const char *place, const struct member
 		fprintf(stderr, "%s: %smust be an object\n", path, place);
 		return 1;
 	}
-	json_object_foreach(object, name, value) {
+	json_object_foreach(object, name, value)
+	{
 		for (m = members; m->name != NULL && strcmp(m->name, name) != 0; m++)
 			;
 		if (m->name != NULL) {
@@ -133,10 +138,12 @@ int check_source(const char *path, json_t *source)
 	char place[160];
 	size_t i, k;
 
-	json_array_foreach(json_object_get(source, "components"), i, component) {
+	json_array_foreach(json_object_get(source, "components"), i, component)
+	{
 		snprintf(place, sizeof(place), "component %zu: ", i + 1);
 		faults += check_object(path, place, of_component, component);
-		json_array_foreach(json_object_get(component, "metadata"), k, field) {
+		json_array_foreach(json_object_get(component, "metadata"), k, field)
+		{
 			const char *name = json_string_value(json_object_get(field, "name"));
 
 			snprintf(place, sizeof(place), "component %zu: metadata field %zu%s%.64s: ", i + 1, k + 1,

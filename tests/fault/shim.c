@@ -31,12 +31,12 @@
 enum { MEMORY = 1, READ, WRITE, OPEN, CONNECT };
 
 struct control {
-	_Atomic int32_t kind;	/* what is armed */
+	_Atomic int32_t kind;	 /* what is armed */
 	_Atomic int32_t tripped; /* 1: it has failed */
-	_Atomic int64_t left;	/* so many go well before */
-	_Atomic int64_t seen;	/* of this kind since it was armed */
-	_Atomic int64_t live;	/* allocations that are not freed */
-	_Atomic int64_t shift;	/* seconds by which the wall clock is off */
+	_Atomic int64_t left;	 /* so many go well before */
+	_Atomic int64_t seen;	 /* of this kind since it was armed */
+	_Atomic int64_t live;	 /* allocations that are not freed */
+	_Atomic int64_t shift;	 /* seconds by which the wall clock is off */
 };
 
 static struct control nobody, *control = &nobody;
@@ -83,8 +83,8 @@ static int fails_on(int fd, int kind, int error)
 	int type = 0;
 	socklen_t n = sizeof(type);
 
-	if (atomic_load(&control->kind) != kind || fstat(fd, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode)) ||
-	    !fails(kind, error))
+	if (atomic_load(&control->kind) != kind || fstat(fd, &st) < 0 ||
+	    !(S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode)) || !fails(kind, error))
 		return 0;
 	if (kind != CONNECT && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_STREAM)
 		shutdown(fd, SHUT_RDWR);
@@ -176,7 +176,7 @@ time_t time(time_t *ret_t)
 #define NEXT(type, name) \
 	static type (*next)(); \
 	if (next == NULL) \
-		next = (type(*)())dlsym(RTLD_NEXT, name)
+	next = (type(*)())dlsym(RTLD_NEXT, name)
 
 #pragma GCC diagnostic ignored "-Wstrict-prototypes"
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"

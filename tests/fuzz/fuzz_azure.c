@@ -110,7 +110,8 @@ static const struct davit_pair *pairs_of(const struct http_field *fields, size_t
 	return pairs;
 }
 
-static davit_status read_answer(const struct davit_http_request *q, struct str bytes, const struct davit_http_response **ret)
+static davit_status read_answer(const struct davit_http_request *q, struct str bytes,
+				const struct davit_http_response **ret)
 {
 	static struct client_link link;
 	struct http_client client = { .o = http_client_defaults() };
@@ -131,7 +132,8 @@ static davit_status read_answer(const struct davit_http_request *q, struct str b
 	fuzz_require(k.done || error_is(&k.failed));
 	body = given((struct str){ k.in.p, k.in.n });
 	*r = (struct davit_http_response)DAVIT_INIT(davit_http_response, .code = k.c.status, .nfields = k.c.nfields,
-						    .fields = pairs_of(k.c.fields, k.c.nfields), .body = { body.p, body.n });
+						    .fields = pairs_of(k.c.fields, k.c.nfields),
+						    .body = { body.p, body.n });
 	buf_free(&k.in);
 	buf_free(&h.head);
 	buf_free(&h.parts);
@@ -200,13 +202,16 @@ static void wakes(struct davit_fiber *f)
 
 static const struct davit_http_service http = DAVIT_INIT(davit_http_service, .request = ask, .release = released);
 static const struct davit_sleep_service sleeper = DAVIT_INIT(davit_sleep_service, .sleep = sleeps);
-static const struct davit_fiber_service fibers = DAVIT_INIT(davit_fiber_service, .self = myself, .park = parks, .wake = wakes);
+static const struct davit_fiber_service fibers = DAVIT_INIT(davit_fiber_service, .self = myself, .park = parks,
+							    .wake = wakes);
 
 static const void *service(struct davit_instance *i, const char *name)
 {
 	(void)i;
-	return strcmp(name, DAVIT_HTTP) == 0 ? (const void *)&http : strcmp(name, DAVIT_SLEEP) == 0 ? &sleeper
-		: strcmp(name, DAVIT_FIBER) == 0 ? (const void *)&fibers : NULL;
+	return strcmp(name, DAVIT_HTTP) == 0	? (const void *)&http
+	       : strcmp(name, DAVIT_SLEEP) == 0 ? &sleeper
+	       : strcmp(name, DAVIT_FIBER) == 0 ? (const void *)&fibers
+						: NULL;
 }
 
 static void readable(const void *p, size_t n)
@@ -262,8 +267,13 @@ static void *memory(struct davit_call *call, size_t n)
 	return arena_try(now.arena, n);
 }
 
-static const struct davit_host host = { .size = sizeof(host), .emit = emit, .fail = fails, .remaining_ms = remaining,
-					.cancelled = cancelled, .alloc = memory, .service = service };
+static const struct davit_host host = { .size = sizeof(host),
+					.emit = emit,
+					.fail = fails,
+					.remaining_ms = remaining,
+					.cancelled = cancelled,
+					.alloc = memory,
+					.service = service };
 static struct davit_call call = { &host };
 static struct davit_instance instance = { &host };
 
@@ -323,7 +333,9 @@ static void put_environment(unsigned which)
 		return;
 	last = which;
 	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		file = all[i].which == which && all[i].value == NULL ? fuzz_file("f", STR("header.payload.signature\n"), NULL) : NULL;
+		file = all[i].which == which && all[i].value == NULL
+			       ? fuzz_file("f", STR("header.payload.signature\n"), NULL)
+			       : NULL;
 		if (all[i].which == which)
 			setenv(all[i].name, file != NULL ? file : all[i].value, 1);
 		else
@@ -340,12 +352,14 @@ static void told(davit_status status)
 	now.left_ms = PATIENCE_MS;
 }
 
-static void operate(const struct davit_component *c, unsigned choice, const struct davit_pair *metadata, uint64_t nmetadata)
+static void operate(const struct davit_component *c, unsigned choice, const struct davit_pair *metadata,
+		    uint64_t nmetadata)
 {
 	const struct davit_state_ops *ops = c->ops;
-	struct davit_state_key key = DAVIT_INIT(davit_state_key, .key = davit_str("app||a key/%"), .etag = davit_str("\"0x8D\""));
-	struct davit_state_set set = DAVIT_INIT(davit_state_set, .key = key.key, .value = { "value", 5 }, .metadata = metadata,
-						.nmetadata = nmetadata);
+	struct davit_state_key key = DAVIT_INIT(davit_state_key, .key = davit_str("app||a key/%"),
+						.etag = davit_str("\"0x8D\""));
+	struct davit_state_set set = DAVIT_INIT(davit_state_set, .key = key.key, .value = { "value", 5 },
+						.metadata = metadata, .nmetadata = nmetadata);
 
 	key.flags = set.flags = choice & 0x20 ? 0 : DAVIT_STATE_HAS_ETAG; /* by an upper case letter */
 	set.etag = key.etag;
@@ -355,15 +369,9 @@ static void operate(const struct davit_component *c, unsigned choice, const stru
 		set.flags = DAVIT_STATE_FIRST_WRITE;
 		told(ops->set(now.self, &call, &set));
 		break;
-	case 'd':
-		told(ops->del(now.self, &call, &key));
-		break;
-	case 'p':
-		told(c->ping(now.self, &call, NULL));
-		break;
-	default:
-		told(ops->get(now.self, &call, &key));
-		told(ops->get(now.self, &call, &key));
+	case 'd': told(ops->del(now.self, &call, &key)); break;
+	case 'p': told(c->ping(now.self, &call, NULL)); break;
+	default: told(ops->get(now.self, &call, &key)); told(ops->get(now.self, &call, &key));
 	}
 }
 

@@ -76,33 +76,18 @@ static void answer(struct arena *a, struct str input)
 static void run(struct arena *a, struct str input)
 {
 	switch (fuzz_choice(&input)) {
-	case 'c':
-		wrap(a, input, CLOUDEVENT_CONTENT_TYPE);
-		break;
-	case 'j':
-		wrap(a, input, "application/json");
-		break;
-	case 't':
-		wrap(a, input, "text/plain");
-		break;
-	case 'o':
-		wrap(a, input, "application/octet-stream");
-		break;
+	case 'c': wrap(a, input, CLOUDEVENT_CONTENT_TYPE); break;
+	case 'j': wrap(a, input, "application/json"); break;
+	case 't': wrap(a, input, "text/plain"); break;
+	case 'o': wrap(a, input, "application/octet-stream"); break;
 	case 'p':
 		cloudevent_is_protobuf(input);
 		wrap(a, input, "application/cloudevents+protobuf");
 		break;
-	case 'r':
-		receive(a, input, 1, 0);
-		break;
-	case 'b':
-		receive(a, input, 0, sizeof(binary_mode) / sizeof(binary_mode[0]));
-		break;
-	case 'a':
-		answer(a, input);
-		break;
-	default:
-		receive(a, input, 0, 0);
+	case 'r': receive(a, input, 1, 0); break;
+	case 'b': receive(a, input, 0, sizeof(binary_mode) / sizeof(binary_mode[0])); break;
+	case 'a': answer(a, input); break;
+	default: receive(a, input, 0, 0);
 	}
 }
 

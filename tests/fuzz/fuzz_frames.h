@@ -12,8 +12,14 @@
 
 static inline void fuzz_frame(struct buf *b, unsigned type, unsigned flags, unsigned stream, const char *p, size_t n)
 {
-	unsigned char head[9] = { (unsigned char)(n >> 16), (unsigned char)(n >> 8), (unsigned char)n, (unsigned char)type,
-				  (unsigned char)flags,	    0,			     0,		       0,
+	unsigned char head[9] = { (unsigned char)(n >> 16),
+				  (unsigned char)(n >> 8),
+				  (unsigned char)n,
+				  (unsigned char)type,
+				  (unsigned char)flags,
+				  0,
+				  0,
+				  0,
 				  (unsigned char)stream };
 
 	buf_add(b, head, sizeof(head));

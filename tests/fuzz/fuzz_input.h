@@ -15,10 +15,10 @@
 
 /* What `make fuzz-proof` plants: a target that cannot find it within a minute looks nowhere. */
 #ifdef FUZZ_PLANT
-#define FUZZ_PLANTED(condition)          \
-	do {                             \
-		if (condition)           \
-			__builtin_trap();\
+#define FUZZ_PLANTED(condition) \
+	do { \
+		if (condition) \
+			__builtin_trap(); \
 	} while (0)
 #else
 #define FUZZ_PLANTED(condition) ((void)0)

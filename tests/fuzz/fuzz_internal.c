@@ -25,7 +25,8 @@ static void add_head(struct buf *b, unsigned choice)
 {
 	static const char *const paths[] = { "/dapr.proto.internals.v1.ServiceInvocation/CallLocal",
 					     "/dapr.proto.internals.v1.ServiceInvocation/CallLocalStream",
-					     "/dapr.proto.internals.v1.ServiceInvocation/CallActor", "/test.Echo/Unary" };
+					     "/dapr.proto.internals.v1.ServiceInvocation/CallActor",
+					     "/test.Echo/Unary" };
 	struct buf h = buf_init();
 
 	field(&h, ":method", "POST");
@@ -47,8 +48,11 @@ static void set_up(void)
 {
 	struct http_server_options o = http_server_defaults();
 	struct http_server *echo;
-	struct app_options p = { .app_id = STR("app"), .address = STR("127.0.0.1"), .channel = APP_CHANNEL_HTTP,
-				 .body_limit = 1 << 20, .header_limit = 4096 };
+	struct app_options p = { .app_id = STR("app"),
+				 .address = STR("127.0.0.1"),
+				 .channel = APP_CHANNEL_HTTP,
+				 .body_limit = 1 << 20,
+				 .header_limit = 4096 };
 	struct str why = STR("");
 	struct error e;
 
@@ -68,7 +72,9 @@ static void set_up(void)
 	invoker.name_space = STR("");
 	invoker.app = app_new(&p, &rig.loop, 1, api.arena, &e);
 	fuzz_require(invoker.app != NULL && api_init(&api) == 0);
-	api.mesh = (struct mesh_server){ .app_id = STR("app"), .app = invoker.app, .tracer = &api.tracer, .body_limit = 1 << 20 };
+	api.mesh = (struct mesh_server){
+		.app_id = STR("app"), .app = invoker.app, .tracer = &api.tracer, .body_limit = 1 << 20
+	};
 	o.protocols = HTTP_2;
 	o.handle = api_handle_internal;
 	o.refuse = api_refuse_grpc;

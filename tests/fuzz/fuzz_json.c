@@ -41,7 +41,8 @@ static void compare_kit(struct str input)
 		walk(v);
 		return;
 	}
-	if (input.n == 0 || memchr(input.p, '\0', input.n) != NULL || davit_json_depth(input.p, input.n) > DAVIT_JSON_DEPTH)
+	if (input.n == 0 || memchr(input.p, '\0', input.n) != NULL ||
+	    davit_json_depth(input.p, input.n) > DAVIT_JSON_DEPTH)
 		return;
 	theirs = json_loadb(input.p, input.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 	fuzz_require(theirs == NULL);
@@ -83,12 +84,8 @@ static void run(struct arena *a, struct str input)
 	size_t n;
 
 	switch (choice) {
-	case 'i':
-		decode_items(&d, &items, &n);
-		break;
-	case 'b':
-		decode_bulk(&d, &bulk);
-		break;
+	case 'i': decode_items(&d, &items, &n); break;
+	case 'b': decode_bulk(&d, &bulk); break;
 	case 't':
 		decode_transaction(&d, &t);
 		FUZZ_PLANTED(t.n > 1);
@@ -97,9 +94,7 @@ static void run(struct arena *a, struct str input)
 		if (topic_list_http(a, input, &list, &n, &why) < 0)
 			fuzz_require(why.n > 0);
 		return;
-	default:
-		compare(a, input);
-		return;
+	default: compare(a, input); return;
 	}
 	fuzz_require(decode_end(&d) == 1 || d.message.n > 0);
 }

@@ -18,7 +18,8 @@ static void run(struct arena *a, struct str input)
 		return;
 	}
 	FUZZ_PLANTED(n.version[0] != '0');
-	fuzz_require(memchr(n.name, '\0', sizeof(n.name)) != NULL && memchr(n.version, '\0', sizeof(n.version)) != NULL);
+	fuzz_require(memchr(n.name, '\0', sizeof(n.name)) != NULL &&
+		     memchr(n.version, '\0', sizeof(n.version)) != NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

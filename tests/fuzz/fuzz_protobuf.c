@@ -14,9 +14,10 @@
 #include "fuzz_input.h"
 #include "grpc/server.h"
 
-static const ProtobufCServiceDescriptor *const services[] = { &dapr__proto__runtime__v1__dapr__descriptor,
-							      &dapr__proto__runtime__v1__app_callback__descriptor,
-							      &dapr__proto__internals__v1__service_invocation__descriptor };
+static const ProtobufCServiceDescriptor *const services[] = {
+	&dapr__proto__runtime__v1__dapr__descriptor, &dapr__proto__runtime__v1__app_callback__descriptor,
+	&dapr__proto__internals__v1__service_invocation__descriptor
+};
 
 static const ProtobufCMessageDescriptor *const more[] = {
 	&grpc__reflection__v1__server_reflection_request__descriptor,

@@ -38,7 +38,8 @@ static davit_status dial(struct davit_instance *i, struct davit_call *c, const s
 	return DAVIT_OK;
 }
 
-static davit_status take(struct davit_stream *s, struct davit_call *c, void *p, uint64_t n, int64_t timeout_ms, uint64_t *ret_n)
+static davit_status take(struct davit_stream *s, struct davit_call *c, void *p, uint64_t n, int64_t timeout_ms,
+			 uint64_t *ret_n)
 {
 	struct str piece = str_upto(coming, step < n ? step : n);
 
@@ -49,8 +50,8 @@ static davit_status take(struct davit_stream *s, struct davit_call *c, void *p, 
 	return DAVIT_OK;
 }
 
-static davit_status send_away(struct davit_stream *s, struct davit_call *c, const struct davit_bytes *pieces, uint64_t n,
-			      int64_t timeout_ms)
+static davit_status send_away(struct davit_stream *s, struct davit_call *c, const struct davit_bytes *pieces,
+			      uint64_t n, int64_t timeout_ms)
 {
 	(void)s, (void)c, (void)pieces, (void)n, (void)timeout_ms;
 	return DAVIT_OK;
@@ -67,8 +68,12 @@ static const char *why_of(const struct davit_stream *s)
 	return "";
 }
 
-static const struct davit_dial_service dial_service = { .size = sizeof(dial_service), .dial = dial, .read = take,
-							.write = send_away, .shutdown = nothing, .close = nothing,
+static const struct davit_dial_service dial_service = { .size = sizeof(dial_service),
+							.dial = dial,
+							.read = take,
+							.write = send_away,
+							.shutdown = nothing,
+							.close = nothing,
 							.why = why_of };
 
 static davit_status no_fiber(struct davit_instance *i, void (*fn)(void *arg), void *arg)
@@ -82,7 +87,9 @@ static const struct davit_fiber_service fiber_service = { .size = sizeof(fiber_s
 static const void *service(struct davit_instance *i, const char *name)
 {
 	(void)i;
-	return strcmp(name, DAVIT_DIAL) == 0 ? (const void *)&dial_service : strcmp(name, DAVIT_FIBER) == 0 ? &fiber_service : NULL;
+	return strcmp(name, DAVIT_DIAL) == 0	? (const void *)&dial_service
+	       : strcmp(name, DAVIT_FIBER) == 0 ? &fiber_service
+						: NULL;
 }
 
 static const struct davit_host host = { .size = sizeof(host), .service = service };
@@ -90,8 +97,14 @@ static struct davit_instance instance = { &host };
 
 /* What of a client its readers of replies touch. */
 static struct redis_address seeds[] = { { "127.0.0.1", 6379 } };
-static struct redis_options options = { .addresses = seeds, .naddresses = 1, .cluster = 1, .master = "m", .read_ms = 1,
-					.dial_ms = 1, .password = "p", .username = "u" };
+static struct redis_options options = { .addresses = seeds,
+					.naddresses = 1,
+					.cluster = 1,
+					.master = "m",
+					.read_ms = 1,
+					.dial_ms = 1,
+					.password = "p",
+					.username = "u" };
 static struct redis_client *client;
 
 /* ---- Each reader ---- */
@@ -149,28 +162,19 @@ static void read_reply(unsigned choice, const redisReply *r)
 	char why[REDIS_WHY], cursor[24] = "0";
 
 	switch (choice) {
-	case 'c':
-		read_slots(r);
-		break;
+	case 'c': read_slots(r); break;
 	case 'm':
 		if (r->type == REDIS_REPLY_ERROR && (redis_reply_is(r, "MOVED") || redis_reply_is(r, "ASK")))
 			redis_cluster_redirect(client, r, 1, 7);
 		break;
-	case 's':
-		take_master(r, "m", &to, why);
-		break;
-	case 'h':
-		take_hash(r, &item);
-		break;
+	case 's': take_master(r, "m", &to, why); break;
+	case 'h': take_hash(r, &item); break;
 	case 'k':
 		take_page(r, davit_str("a%"), &found, cursor, &f);
 		release(&found);
 		break;
-	case 'p':
-		read_pending(r);
-		break;
-	default:
-		read_entries(r);
+	case 'p': read_pending(r); break;
+	default: read_entries(r);
 	}
 }
 

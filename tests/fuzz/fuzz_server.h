@@ -100,9 +100,11 @@ static inline void fuzz_check_request(const struct http_exchange *x)
 	for (i = 0; i < x->nfields; i++) {
 		fuzz_require(x->fields[i].name.n > 0);
 		for (k = 0; k < x->fields[i].name.n; k++)
-			fuzz_require(x->fields[i].name.p[k] > ' ' && !(x->fields[i].name.p[k] >= 'A' && x->fields[i].name.p[k] <= 'Z'));
+			fuzz_require(x->fields[i].name.p[k] > ' ' &&
+				     !(x->fields[i].name.p[k] >= 'A' && x->fields[i].name.p[k] <= 'Z'));
 		for (k = 0; k < x->fields[i].value.n; k++)
-			fuzz_require(x->fields[i].value.p[k] != '\n' && x->fields[i].value.p[k] != '\r' && x->fields[i].value.p[k] != '\0');
+			fuzz_require(x->fields[i].value.p[k] != '\n' && x->fields[i].value.p[k] != '\r' &&
+				     x->fields[i].value.p[k] != '\0');
 	}
 }
 

@@ -15,9 +15,11 @@ static void route(struct arena *a, const struct subscription *s)
 		fuzz_require(why.n > 0);
 		return;
 	}
-	if (event_read_json(a, STR("{\"id\":\"1\",\"type\":\"order\",\"source\":\"x\",\"specversion\":\"1.0\",\"data\":{\"n\":"
-				   "[1,2.5,\"a\"]}}"),
-			    &e, &why) < 0)
+	if (event_read_json(
+		    a,
+		    STR("{\"id\":\"1\",\"type\":\"order\",\"source\":\"x\",\"specversion\":\"1.0\",\"data\":{\"n\":"
+			"[1,2.5,\"a\"]}}"),
+		    &e, &why) < 0)
 		return;
 	rc = routing_find(r, a, &e, &path, &why);
 	FUZZ_PLANTED(rc == 1 && s->nrules > 2);

@@ -65,8 +65,8 @@ static void *answer_late(void *arg)
 	if (!l.twice)
 		return NULL;
 	usleep(400000); /* the call is long gone, and its memory another's */
-	if (emit_value(l.call, "\"again\"") == DAVIT_CANCELLED && davit_alloc(l.call, 8) == NULL && davit_cancelled(l.call) &&
-	    davit_on_cancel(l.call, on_cancel, NULL) < 0)
+	if (emit_value(l.call, "\"again\"") == DAVIT_CANCELLED && davit_alloc(l.call, 8) == NULL &&
+	    davit_cancelled(l.call) && davit_on_cancel(l.call, on_cancel, NULL) < 0)
 		fputs("rogue: nothing was taken for a call that has ended\n", stderr);
 	davit_fail(l.call, DAVIT_INTERNAL, NULL, "again");
 	davit_done(l.call, DAVIT_INTERNAL);

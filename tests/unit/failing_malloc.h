@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 static long __attribute__((unused)) fail_at; /* the call that fails; 0: none. It counts down. */
-static long __attribute__((unused)) living; /* blocks that were allocated and not freed */
+static long __attribute__((unused)) living;  /* blocks that were allocated and not freed */
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define COUNTED 1

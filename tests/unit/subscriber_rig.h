@@ -31,7 +31,6 @@ static int fails(void)
 
 #define MOST 1000
 
-
 static struct bus {
 	struct davit_call *call;
 	_Atomic int outcomes[MOST]; /* 1 + outcome, by token; 0: not settled */

@@ -294,7 +294,8 @@ START_TEST(failures_are_told)
 	ck_assert_msg(strstr(why, ": connect: connection refused") != NULL, "%s", why);
 	snprintf(j.url, sizeof(j.url), "http://nobody.invalid/");
 	ck_assert_int_eq(rig_run(&o), DAVIT_UNAVAILABLE);
-	ck_assert_msg(strncmp(why, "GET http://nobody.invalid/: dial tcp: lookup nobody.invalid: ", 60) == 0, "%s", why);
+	ck_assert_msg(strncmp(why, "GET http://nobody.invalid/: dial tcp: lookup nobody.invalid: ", 60) == 0, "%s",
+		      why);
 	rig_tear_down();
 }
 END_TEST

@@ -74,20 +74,22 @@ static void load_one(const char *yaml)
 
 START_TEST(the_resource_is_read)
 {
-	ck_assert_int_eq(read_yaml("spec:\n"
-				   "  policies:\n"
-				   "    timeouts: {a: 5s, b: 250, c: \"70\"}\n"
-				   "    retries:\n"
-				   "      r: {policy: Exponential, maxInterval: 15s, maxRetries: 0,\n"
-				   "          matching: {httpStatusCodes: \"429,500-599\", gRPCStatusCodes: 4}}\n"
-				   "      plain: {}\n"
-				   "    circuitBreakers:\n"
-				   "      c: {maxRequests: 2, interval: 0, timeout: 30s, trip: consecutiveFailures >= 3}\n"
-				   "  targets:\n"
-				   "    apps: {x: {timeout: a, retry: r, circuitBreaker: c, circuitBreakerCacheSize: 7}, y: {}}\n"
-				   "    actors: {t: {circuitBreaker: c, circuitBreakerScope: both}}\n"
-				   "    components: {s: {inbound: {retry: r}, outbound: {timeout: b}}}\n"),
-			 0);
+	ck_assert_int_eq(
+		read_yaml(
+			"spec:\n"
+			"  policies:\n"
+			"    timeouts: {a: 5s, b: 250, c: \"70\"}\n"
+			"    retries:\n"
+			"      r: {policy: Exponential, maxInterval: 15s, maxRetries: 0,\n"
+			"          matching: {httpStatusCodes: \"429,500-599\", gRPCStatusCodes: 4}}\n"
+			"      plain: {}\n"
+			"    circuitBreakers:\n"
+			"      c: {maxRequests: 2, interval: 0, timeout: 30s, trip: consecutiveFailures >= 3}\n"
+			"  targets:\n"
+			"    apps: {x: {timeout: a, retry: r, circuitBreaker: c, circuitBreakerCacheSize: 7}, y: {}}\n"
+			"    actors: {t: {circuitBreaker: c, circuitBreakerScope: both}}\n"
+			"    components: {s: {inbound: {retry: r}, outbound: {timeout: b}}}\n"),
+		0);
 	ck_assert_uint_eq(read_one.ntimeouts, 3);
 	ck_assert(read_one.timeouts[0].ns == 5 * SECOND && read_one.timeouts[1].ns == 250 * MS &&
 		  read_one.timeouts[2].ns == 70 * MS);
@@ -108,19 +110,26 @@ END_TEST
 static const struct {
 	const char *yaml, *where;
 } faulty[] = {
-	{ "spec:\n  policies:\n    timeouts:\n      a: soon\n", "r.yaml:4: spec.policies.timeouts.a: must be a duration" },
-	{ "spec:\n  policies:\n    retries:\n      a:\n        policy: linear\n", "r.yaml:5: spec.policies.retries.a.policy" },
+	{ "spec:\n  policies:\n    timeouts:\n      a: soon\n",
+	  "r.yaml:4: spec.policies.timeouts.a: must be a duration" },
+	{ "spec:\n  policies:\n    retries:\n      a:\n        policy: linear\n",
+	  "r.yaml:5: spec.policies.retries.a.policy" },
 	{ "spec:\n  policies:\n    retries:\n      a:\n        matching:\n          httpStatusCodes: 11\n",
 	  "r.yaml:6: spec.policies.retries.a.matching.httpStatusCodes" },
 	{ "spec:\n  policies:\n    retries:\n      a:\n        matching: {gRPCStatusCodes: 400}\n",
 	  "r.yaml:5: spec.policies.retries.a.matching.gRPCStatusCodes" },
-	{ "spec:\n  policies:\n    retries:\n      a: {matching: {httpStatusCodes: \"500-400\"}}\n", "httpStatusCodes" },
-	{ "spec:\n  policies:\n    retries:\n      a: {matching: {httpStatusCodes: \"400-500-501\"}}\n", "httpStatusCodes" },
+	{ "spec:\n  policies:\n    retries:\n      a: {matching: {httpStatusCodes: \"500-400\"}}\n",
+	  "httpStatusCodes" },
+	{ "spec:\n  policies:\n    retries:\n      a: {matching: {httpStatusCodes: \"400-500-501\"}}\n",
+	  "httpStatusCodes" },
 	{ "spec:\n  policies:\n    retries:\n      a: {duration: 1 hour}\n", "spec.policies.retries.a.duration" },
 	{ "spec:\n  policies:\n    retries: [a]\n", "r.yaml:3: spec.policies.retries: must be an object" },
-	{ "spec:\n  policies:\n    circuitBreakers:\n      a: {maxRequests: -1}\n", "spec.policies.circuitBreakers.a.maxRequests" },
-	{ "spec:\n  targets:\n    actors:\n      a: {circuitBreaker: c}\n", "spec.targets.actors.a.circuitBreakerScope" },
-	{ "spec:\n  targets:\n    apps:\n      a: {circuitBreakerCacheSize: -1}\n", "spec.targets.apps.a.circuitBreakerCacheSize" },
+	{ "spec:\n  policies:\n    circuitBreakers:\n      a: {maxRequests: -1}\n",
+	  "spec.policies.circuitBreakers.a.maxRequests" },
+	{ "spec:\n  targets:\n    actors:\n      a: {circuitBreaker: c}\n",
+	  "spec.targets.actors.a.circuitBreakerScope" },
+	{ "spec:\n  targets:\n    apps:\n      a: {circuitBreakerCacheSize: -1}\n",
+	  "spec.targets.apps.a.circuitBreakerCacheSize" },
 };
 
 START_TEST(what_is_wrong_is_named_with_its_place)
@@ -136,7 +145,8 @@ START_TEST(targets_get_what_they_name_and_others_the_defaults)
 
 	load_one("spec:\n"
 		 "  policies:\n"
-		 "    timeouts: {quick: 1s, DefaultTimeoutPolicy: 2s, DefaultStatestoreComponentOutboundTimeoutPolicy: 3s,\n"
+		 "    timeouts: {quick: 1s, DefaultTimeoutPolicy: 2s, DefaultStatestoreComponentOutboundTimeoutPolicy: "
+		 "3s,\n"
 		 "               DefaultComponentInboundTimeoutPolicy: 4s}\n"
 		 "    retries: {DefaultAppRetryPolicy: {maxRetries: 2}}\n"
 		 "    circuitBreakers: {c: {}}\n"
@@ -263,8 +273,10 @@ START_TEST(the_breaker_that_nobody_asked_for_longest_goes)
 {
 	struct breaker_about about = { .name = STR("c") };
 	struct breakers *s = breakers_new(2);
-	struct breaker *a = breakers_get(s, STR("a"), &about, STR("a")), *b = breakers_get(s, STR("b"), &about, STR("b"));
-	struct breaker *again = breakers_get(s, STR("a"), &about, STR("a")), *c = breakers_get(s, STR("c"), &about, STR("c"));
+	struct breaker *a = breakers_get(s, STR("a"), &about, STR("a")),
+		       *b = breakers_get(s, STR("b"), &about, STR("b"));
+	struct breaker *again = breakers_get(s, STR("a"), &about, STR("a")),
+		       *c = breakers_get(s, STR("c"), &about, STR("c"));
 	struct breaker *anew = breakers_get(s, STR("b"), &about, STR("b"));
 
 	ck_assert_ptr_eq(a, again);
@@ -277,11 +289,9 @@ END_TEST
 START_TEST(waits_are_as_configured)
 {
 	struct retry constant = { .duration_ns = 10, .max_retries = 2 };
-	struct retry growing = { .exponential = 1,
-				 .first_ns = 1000,
-				 .max_interval_ns = 2000,
-				 .max_elapsed_ns = 100000,
-				 .max_retries = -1 };
+	struct retry growing = {
+		.exponential = 1, .first_ns = 1000, .max_interval_ns = 2000, .max_elapsed_ns = 100000, .max_retries = -1
+	};
 	struct retry_state s = { .began_ns = 0 };
 	int64_t most[] = { 1500, 2250, 3000, 3000 }, least[] = { 500, 750, 1000, 1000 }, ns;
 	int i;
@@ -303,7 +313,8 @@ START_TEST(codes_are_matched_by_their_kind)
 	struct retry r = { .http = { 1, 2, http }, .grpc = { 1, 1, grpc } }, any = { .max_retries = 1 };
 
 	ck_assert(retry_matches(&r, 429) && retry_matches(&r, 599) && retry_matches(&r, 4));
-	ck_assert(!retry_matches(&r, 404) && !retry_matches(&r, 14) && !retry_matches(&r, 50) && !retry_matches(&r, 600));
+	ck_assert(!retry_matches(&r, 404) && !retry_matches(&r, 14) && !retry_matches(&r, 50) &&
+		  !retry_matches(&r, 600));
 	ck_assert(retry_matches(&any, 404) && retry_matches(&any, 14) && !retry_matches(&any, 50));
 }
 END_TEST

@@ -14,9 +14,9 @@
 static struct {
 	struct davit_pool *pool;
 	atomic_int made, closed, interrupted, out, most_out;
-	atomic_int room;	   /* of the backend */
-	atomic_int dead;	   /* 1: what rests is found dead */
-	atomic_int let_go;	   /* 1: who holds until he is told gives it back */
+	atomic_int room;	  /* of the backend */
+	atomic_int dead;	  /* 1: what rests is found dead */
+	atomic_int let_go;	  /* 1: who holds until he is told gives it back */
 	davit_status make_status; /* not DAVIT_OK: what making one ends with */
 } world;
 

@@ -26,36 +26,28 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-static const char SAVE_STATE[] =
-	"0a0a737461746573746f726512280a026b3112036100621a030a013722120a0c"
-	"74746c496e5365636f6e6473120231302a040801100212060a026b321a00";
-static const char JOB[] =
-	"0a016a120018003a1c121a0a1608ffffffffffffffffff0110fbffffffffffff"
-	"ffff011000";
+static const char SAVE_STATE[] = "0a0a737461746573746f726512280a026b3112036100621a030a013722120a0c"
+				 "74746c496e5365636f6e6473120231302a040801100212060a026b321a00";
+static const char JOB[] = "0a016a120018003a1c121a0a1608ffffffffffffffffff0110fbffffffffffff"
+			  "ffff011000";
 static const char JOB_BARE[] = "0a016a";
 static const char LIST_INSTANCES[] = "0a001000";
-static const char WATCH_JOBS[] =
-	"0a1b0a016112016e1a01741a0175220200012a09080312001a030a0174";
-static const char HISTORY_EVENT[] =
-	"08ffffffffffffffffff0112080880e2cfaa061001620c0a02080112016e2a03"
-	"0a0165f201050a01611200";
-static const char PLACEMENT_ORDER[] =
-	"0a4f0a4b0a017412460a0e08ffffffffffffffffff01120178120301ac021a2f"
-	"0a0e31302e302e302e313a3530303032121d0a0e31302e302e302e313a353030"
-	"303210d286032a03617070480250002064120675706461746518ffffffffffff"
-	"ffffff01";
-static const char INTERNAL_INVOKE[] =
-	"0801120b0a016812060a01310a01321a220a016d12080a03742f781201011a0a"
-	"746578742f706c61696e220708031203613d62";
+static const char WATCH_JOBS[] = "0a1b0a016112016e1a01741a0175220200012a09080312001a030a0174";
+static const char HISTORY_EVENT[] = "08ffffffffffffffffff0112080880e2cfaa061001620c0a02080112016e2a03"
+				    "0a0165f201050a01611200";
+static const char PLACEMENT_ORDER[] = "0a4f0a4b0a017412460a0e08ffffffffffffffffff01120178120301ac021a2f"
+				      "0a0e31302e302e302e313a3530303032121d0a0e31302e302e302e313a353030"
+				      "303210d286032a03617070480250002064120675706461746518ffffffffffff"
+				      "ffffff01";
+static const char INTERNAL_INVOKE[] = "0801120b0a016812060a01310a01321a220a016d12080a03742f781201011a0a"
+				      "746578742f706c61696e220708031203613d62";
 static const char CONVERSATION[] = "0a01631a0c0a081a0612040a026869100039000000000000e03f";
-static const char TOPIC_EVENT[] =
-	"0a01313201743a0178521c0a1a0a016c121532130a0911000000000000f03f0a"
-	"0208000a022001";
+static const char TOPIC_EVENT[] = "0a01313201743a0178521c0a1a0a016c121532130a0911000000000000f03f0a"
+				  "0208000a022001";
 static const char WORK_ITEM[] = "12070a01611a002807520174";
-static const char RPC_STATUS[] =
-	"080312016d1a570a28747970652e676f6f676c65617069732e636f6d2f676f6f"
-	"676c652e7270632e4572726f72496e666f122b0a14444150525f53544154455f"
-	"4e4f545f464f554e441207646170722e696f1a0a0a0573746f7265120173";
+static const char RPC_STATUS[] = "080312016d1a570a28747970652e676f6f676c65617069732e636f6d2f676f6f"
+				 "676c652e7270632e4572726f72496e666f122b0a14444150525f53544154455f"
+				 "4e4f545f464f554e441207646170722e696f1a0a0a0573746f7265120173";
 
 struct bytes {
 	uint8_t data[256];
@@ -130,8 +122,7 @@ START_TEST(a_cut_message_is_no_message)
 	struct bytes b = from_hex(SAMPLES[_i].hex);
 
 	for (size_t len = 0; len < b.len; len++) {
-		ProtobufCMessage *message =
-			protobuf_c_message_unpack(SAMPLES[_i].type, NULL, len, b.data);
+		ProtobufCMessage *message = protobuf_c_message_unpack(SAMPLES[_i].type, NULL, len, b.data);
 		if (!message)
 			continue;
 		ck_assert_uint_le(protobuf_c_message_get_packed_size(message), len);
@@ -148,20 +139,16 @@ START_TEST(state_is_packed)
 		DAPR__PROTO__COMMON__V1__STATE_ITEM__METADATA_ENTRY__INIT;
 	Dapr__Proto__Common__V1__Etag etag = DAPR__PROTO__COMMON__V1__ETAG__INIT;
 	Dapr__Proto__Common__V1__Etag empty = DAPR__PROTO__COMMON__V1__ETAG__INIT;
-	Dapr__Proto__Common__V1__StateOptions options =
-		DAPR__PROTO__COMMON__V1__STATE_OPTIONS__INIT;
+	Dapr__Proto__Common__V1__StateOptions options = DAPR__PROTO__COMMON__V1__STATE_OPTIONS__INIT;
 	Dapr__Proto__Common__V1__StateItem first = DAPR__PROTO__COMMON__V1__STATE_ITEM__INIT;
 	Dapr__Proto__Common__V1__StateItem second = DAPR__PROTO__COMMON__V1__STATE_ITEM__INIT;
-	Dapr__Proto__Runtime__V1__SaveStateRequest request =
-		DAPR__PROTO__RUNTIME__V1__SAVE_STATE_REQUEST__INIT;
+	Dapr__Proto__Runtime__V1__SaveStateRequest request = DAPR__PROTO__RUNTIME__V1__SAVE_STATE_REQUEST__INIT;
 
 	ttl.key = "ttlInSeconds";
 	ttl.value = "10";
 	etag.value = "7";
-	options.concurrency =
-		DAPR__PROTO__COMMON__V1__STATE_OPTIONS__STATE_CONCURRENCY__CONCURRENCY_FIRST_WRITE;
-	options.consistency =
-		DAPR__PROTO__COMMON__V1__STATE_OPTIONS__STATE_CONSISTENCY__CONSISTENCY_STRONG;
+	options.concurrency = DAPR__PROTO__COMMON__V1__STATE_OPTIONS__STATE_CONCURRENCY__CONCURRENCY_FIRST_WRITE;
+	options.consistency = DAPR__PROTO__COMMON__V1__STATE_OPTIONS__STATE_CONSISTENCY__CONSISTENCY_STRONG;
 	first.key = "k1";
 	first.value = (ProtobufCBinaryData){ .len = 3, .data = (uint8_t *)"a\0b" };
 	first.etag = &etag;
@@ -184,16 +171,14 @@ START_TEST(optional_keeps_a_default_that_was_set)
 	Google__Protobuf__Duration interval = GOOGLE__PROTOBUF__DURATION__INIT;
 	Dapr__Proto__Common__V1__JobFailurePolicyConstant constant =
 		DAPR__PROTO__COMMON__V1__JOB_FAILURE_POLICY_CONSTANT__INIT;
-	Dapr__Proto__Common__V1__JobFailurePolicy policy =
-		DAPR__PROTO__COMMON__V1__JOB_FAILURE_POLICY__INIT;
+	Dapr__Proto__Common__V1__JobFailurePolicy policy = DAPR__PROTO__COMMON__V1__JOB_FAILURE_POLICY__INIT;
 	Dapr__Proto__Runtime__V1__Job job = DAPR__PROTO__RUNTIME__V1__JOB__INIT;
 	Dapr__Proto__Runtime__V1__Job *back;
 
 	interval.seconds = -1;
 	interval.nanos = -5;
 	constant.interval = &interval;
-	constant._max_retries_case =
-		DAPR__PROTO__COMMON__V1__JOB_FAILURE_POLICY_CONSTANT___MAX_RETRIES_MAX_RETRIES;
+	constant._max_retries_case = DAPR__PROTO__COMMON__V1__JOB_FAILURE_POLICY_CONSTANT___MAX_RETRIES_MAX_RETRIES;
 	constant.max_retries = 0;
 	policy.policy_case = DAPR__PROTO__COMMON__V1__JOB_FAILURE_POLICY__POLICY_CONSTANT;
 	policy.constant = &constant;
@@ -220,8 +205,7 @@ START_TEST(optional_keeps_a_default_that_was_set)
 	back = unpack(&dapr__proto__runtime__v1__job__descriptor, JOB_BARE);
 	ck_assert_int_eq(back->_schedule_case, DAPR__PROTO__RUNTIME__V1__JOB___SCHEDULE__NOT_SET);
 	ck_assert_int_eq(back->_repeats_case, DAPR__PROTO__RUNTIME__V1__JOB___REPEATS__NOT_SET);
-	ck_assert_int_eq(back->_failure_policy_case,
-		DAPR__PROTO__RUNTIME__V1__JOB___FAILURE_POLICY__NOT_SET);
+	ck_assert_int_eq(back->_failure_policy_case, DAPR__PROTO__RUNTIME__V1__JOB___FAILURE_POLICY__NOT_SET);
 	drop(back);
 }
 END_TEST
@@ -235,21 +219,19 @@ START_TEST(oneof_holds_the_member_that_came)
 	ck_assert_int_eq(event->eventid, -1);
 	ck_assert_int_eq(event->timestamp->seconds, 1700000000);
 	ck_assert_int_eq(event->event_type_case, HISTORY_EVENT__EVENT_TYPE_TIMER_CREATED);
-	ck_assert_int_eq(event->timercreated->origin_case,
-		TIMER_CREATED_EVENT__ORIGIN_EXTERNAL_EVENT);
+	ck_assert_int_eq(event->timercreated->origin_case, TIMER_CREATED_EVENT__ORIGIN_EXTERNAL_EVENT);
 	ck_assert_str_eq(event->timercreated->externalevent->name, "e");
 	ck_assert_str_eq(event->router->targetappid, "");
-	ck_assert_int_eq(event->router->_target_app_namespace_case,
-		TASK_ROUTER___TARGET_APP_NAMESPACE__NOT_SET);
+	ck_assert_int_eq(event->router->_target_app_namespace_case, TASK_ROUTER___TARGET_APP_NAMESPACE__NOT_SET);
 	drop(event);
 
 	watch = unpack(&dapr__proto__scheduler__v1__watch_jobs_request__descriptor, WATCH_JOBS);
 	ck_assert_int_eq(watch->watch_job_request_type_case,
-		DAPR__PROTO__SCHEDULER__V1__WATCH_JOBS_REQUEST__WATCH_JOB_REQUEST_TYPE_INITIAL);
+			 DAPR__PROTO__SCHEDULER__V1__WATCH_JOBS_REQUEST__WATCH_JOB_REQUEST_TYPE_INITIAL);
 	initial = watch->initial;
 	ck_assert_uint_eq(initial->n_accept_job_types, 2);
 	ck_assert_int_eq(initial->accept_job_types[1],
-		DAPR__PROTO__SCHEDULER__V1__JOB_TARGET_TYPE__JOB_TARGET_TYPE_ACTOR_REMINDER);
+			 DAPR__PROTO__SCHEDULER__V1__JOB_TARGET_TYPE__JOB_TARGET_TYPE_ACTOR_REMINDER);
 	ck_assert_str_eq(initial->concurrency_limits[0]->actor->type, "t");
 	drop(watch);
 }
@@ -270,8 +252,7 @@ START_TEST(maps_hold_their_entries)
 	ck_assert_int_eq(table->load_map[0]->value->port, 50002);
 	drop(order);
 
-	invoke = unpack(&dapr__proto__internals__v1__internal_invoke_request__descriptor,
-		INTERNAL_INVOKE);
+	invoke = unpack(&dapr__proto__internals__v1__internal_invoke_request__descriptor, INTERNAL_INVOKE);
 	ck_assert_uint_eq(invoke->n_metadata, 1);
 	ck_assert_uint_eq(invoke->metadata[0]->value->n_values, 2);
 	ck_assert_str_eq(invoke->metadata[0]->value->values[1], "2");
@@ -334,8 +315,7 @@ static Google__Protobuf__FileDescriptorSet *set;
 
 static void open_set(void)
 {
-	set = google__protobuf__file_descriptor_set__unpack(
-		NULL, proto_descriptors_size, proto_descriptors);
+	set = google__protobuf__file_descriptor_set__unpack(NULL, proto_descriptors_size, proto_descriptors);
 	ck_assert_ptr_nonnull(set);
 }
 
@@ -355,7 +335,7 @@ static const Google__Protobuf__ServiceDescriptorProto *find_service(const char *
 
 		for (size_t k = 0; k < file->n_service; k++) {
 			snprintf(name, sizeof(name), "%s%s%s", file->package ? file->package : "",
-				file->package ? "." : "", file->service[k]->name);
+				 file->package ? "." : "", file->service[k]->name);
 			if (!strcmp(name, full))
 				return file->service[k];
 		}
@@ -395,12 +375,11 @@ START_TEST(descriptors_hold_the_services)
 	size_t n = 0;
 
 	for (size_t i = 0; i < COUNT(DECLARED); i++) {
-		const Google__Protobuf__ServiceDescriptorProto *service =
-			find_service(DECLARED[i].service);
+		const Google__Protobuf__ServiceDescriptorProto *service = find_service(DECLARED[i].service);
 
 		ck_assert_msg(service != NULL, "%s is missing", DECLARED[i].service);
-		ck_assert_msg(service->n_method == DECLARED[i].methods, "%s has %zu methods",
-			DECLARED[i].service, service->n_method);
+		ck_assert_msg(service->n_method == DECLARED[i].methods, "%s has %zu methods", DECLARED[i].service,
+			      service->n_method);
 	}
 	for (size_t i = 0; i < set->n_file; i++)
 		n += set->file[i]->n_service;
@@ -410,7 +389,10 @@ END_TEST
 
 START_TEST(descriptors_tell_what_streams)
 {
-	static const struct { const char *service, *method; bool client, server; } KINDS[] = {
+	static const struct {
+		const char *service, *method;
+		bool client, server;
+	} KINDS[] = {
 		{ "dapr.proto.runtime.v1.Dapr", "GetState", false, false },
 		{ "dapr.proto.runtime.v1.Dapr", "SubscribeConfiguration", false, true },
 		{ "dapr.proto.runtime.v1.Dapr", "SubscribeTopicEventsAlpha1", true, true },
@@ -423,8 +405,7 @@ START_TEST(descriptors_tell_what_streams)
 	};
 
 	for (size_t i = 0; i < COUNT(KINDS); i++) {
-		const Google__Protobuf__ServiceDescriptorProto *service =
-			find_service(KINDS[i].service);
+		const Google__Protobuf__ServiceDescriptorProto *service = find_service(KINDS[i].service);
 		bool found = false;
 
 		ck_assert_ptr_nonnull(service);
@@ -454,8 +435,7 @@ START_TEST(descriptors_come_after_their_imports)
 
 			while (k < i && strcmp(set->file[k]->name, file->dependency[d]))
 				k++;
-			ck_assert_msg(k < i, "%s stands before %s", file->name,
-				file->dependency[d]);
+			ck_assert_msg(k < i, "%s stands before %s", file->name, file->dependency[d]);
 		}
 	}
 }
@@ -464,8 +444,7 @@ END_TEST
 /* The C of the API's service and its descriptor are made of the same file at the same time. */
 START_TEST(generated_code_agrees_with_the_descriptors)
 {
-	const Google__Protobuf__ServiceDescriptorProto *service =
-		find_service("dapr.proto.runtime.v1.Dapr");
+	const Google__Protobuf__ServiceDescriptorProto *service = find_service("dapr.proto.runtime.v1.Dapr");
 	const ProtobufCServiceDescriptor *code = &dapr__proto__runtime__v1__dapr__descriptor;
 
 	ck_assert_ptr_nonnull(service);

@@ -25,11 +25,41 @@ static struct davit_json parse(const char *text)
 START_TEST(what_is_json)
 {
 	static const char *const good[] = {
-		"null", "true", "false", "0", "-0", "-1", "12.5", "1e5", "1E+5", "1.5e-10", "\"\"", "\"a\"", "[]", "{}", " [ ] ",
-		"\t{\n}\r", "[1]", "[1,2]", "[ 1 , 2 ]", "{\"a\":1}", "{ \"a\" : 1 , \"b\" : [ ] }", "[[[[]]]]", "[{},{}]",
-		"{\"a\":{\"b\":{}}}", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\"", "\"\\ud83d\\ude00\"", "\"\\ud83d\"", "\"\x7f\"",
-		"\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"", "\"\xed\x9f\xbf\"", "\"\xf4\x8f\xbf\xbf\"", "{\"\":0}", "[\"]\"]",
-		"{\"a\":1,\"a\":2}", "123456789012345678901234567890",
+		"null",
+		"true",
+		"false",
+		"0",
+		"-0",
+		"-1",
+		"12.5",
+		"1e5",
+		"1E+5",
+		"1.5e-10",
+		"\"\"",
+		"\"a\"",
+		"[]",
+		"{}",
+		" [ ] ",
+		"\t{\n}\r",
+		"[1]",
+		"[1,2]",
+		"[ 1 , 2 ]",
+		"{\"a\":1}",
+		"{ \"a\" : 1 , \"b\" : [ ] }",
+		"[[[[]]]]",
+		"[{},{}]",
+		"{\"a\":{\"b\":{}}}",
+		"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\"",
+		"\"\\ud83d\\ude00\"",
+		"\"\\ud83d\"",
+		"\"\x7f\"",
+		"\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"",
+		"\"\xed\x9f\xbf\"",
+		"\"\xf4\x8f\xbf\xbf\"",
+		"{\"\":0}",
+		"[\"]\"]",
+		"{\"a\":1,\"a\":2}",
+		"123456789012345678901234567890",
 	};
 	size_t i;
 
@@ -41,11 +71,67 @@ END_TEST
 START_TEST(what_is_none)
 {
 	static const char *const bad[] = {
-		"", " ", "nul", "nulll", "True", "NaN", "Infinity", "+1", "01", "-", "-a", "1.", ".5", "1e", "1e+", "0x1", "1 2", "\"",
-		"\"a", "\"\\\"", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "'a'", "\"\n\"", "\"\t\"", "[", "]", "[1", "[1,", "[1,]", "[,1]",
-		"[,]", "[1 2]", "[1}", "{", "}", "{1:2}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,}", "{\"a\":1 \"b\":2}", "{\"a\":1]",
-		"{\"a\" 1}", "{a:1}", "[]]", "{}{}", "[]x", "//", "/* */ 1", "\"\x80\"", "\"\xc0\xaf\"", "\"\xed\xa0\x80\"",
-		"\"\xf4\x90\x80\x80\"", "\"\xe2\x82\"", "\"\xf0\x80\x80\x80\"", "\"\xff\"", "\xef\xbb\xbf{}", "\"\\\xc3\xa9\"", "[\"a\",\n",
+		"",
+		" ",
+		"nul",
+		"nulll",
+		"True",
+		"NaN",
+		"Infinity",
+		"+1",
+		"01",
+		"-",
+		"-a",
+		"1.",
+		".5",
+		"1e",
+		"1e+",
+		"0x1",
+		"1 2",
+		"\"",
+		"\"a",
+		"\"\\\"",
+		"\"\\x\"",
+		"\"\\u12\"",
+		"\"\\u12g4\"",
+		"'a'",
+		"\"\n\"",
+		"\"\t\"",
+		"[",
+		"]",
+		"[1",
+		"[1,",
+		"[1,]",
+		"[,1]",
+		"[,]",
+		"[1 2]",
+		"[1}",
+		"{",
+		"}",
+		"{1:2}",
+		"{\"a\"}",
+		"{\"a\":}",
+		"{\"a\":1,}",
+		"{,}",
+		"{\"a\":1 \"b\":2}",
+		"{\"a\":1]",
+		"{\"a\" 1}",
+		"{a:1}",
+		"[]]",
+		"{}{}",
+		"[]x",
+		"//",
+		"/* */ 1",
+		"\"\x80\"",
+		"\"\xc0\xaf\"",
+		"\"\xed\xa0\x80\"",
+		"\"\xf4\x90\x80\x80\"",
+		"\"\xe2\x82\"",
+		"\"\xf0\x80\x80\x80\"",
+		"\"\xff\"",
+		"\xef\xbb\xbf{}",
+		"\"\\\xc3\xa9\"",
+		"[\"a\",\n",
 	};
 	size_t i;
 
@@ -72,7 +158,8 @@ END_TEST
 
 START_TEST(members)
 {
-	static const char text[] = " {\"a\" : 1,\"b\":{\"a\":[\"}\",\"\\\"\"]} , \"a\\u0062c\":\"x\",\"a\":null, \"\":true}";
+	static const char text[] =
+		" {\"a\" : 1,\"b\":{\"a\":[\"}\",\"\\\"\"]} , \"a\\u0062c\":\"x\",\"a\":null, \"\":true}";
 	struct davit_json root = parse(text), v, inner;
 
 	ck_assert_int_eq(root.kind, DAVIT_JSON_OBJECT);
@@ -131,7 +218,8 @@ START_TEST(texts)
 	ck_assert_str_eq(text_of("\"\""), "");
 	ck_assert_str_eq(text_of("\"a\\\"\\\\\\/\\b\\f\\n\\r\\tz\""), "a\"\\/\b\f\n\r\tz");
 	ck_assert_str_eq(text_of("\"\\u00e9\\u20AC\\ud83d\\uDE00\""), "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80");
-	ck_assert_str_eq(text_of("\"\\ud83dx\\ude00\\ud83d\\u0041\""), "\xef\xbf\xbdx\xef\xbf\xbd\xef\xbf\xbd" "A");
+	ck_assert_str_eq(text_of("\"\\ud83dx\\ude00\\ud83d\\u0041\""), "\xef\xbf\xbdx\xef\xbf\xbd\xef\xbf\xbd"
+								       "A");
 	ck_assert_str_eq(text_of("12.50"), "12.50");
 	ck_assert_uint_eq(davit_json_text(parse("\"abcdef\""), buf, 4), 6);
 	ck_assert_str_eq(buf, "abc");
@@ -172,8 +260,11 @@ START_TEST(quoted_texts)
 	ck_assert_str_eq(buf, "\"a\\\"\\\\\\u0001\\n\\t\\u001f/\xc3\xa9\x7f\\u0000\"");
 	ck_assert_uint_eq(davit_json_text(parse(buf), back, sizeof(back)), sizeof(text));
 	ck_assert_mem_eq(back, text, sizeof(text));
-	davit_json_quote("a\xff" "b\xe2\x82", 5, buf, sizeof(buf));
-	ck_assert_str_eq(buf, "\"a\xef\xbf\xbd" "b\xef\xbf\xbd\xef\xbf\xbd\"");
+	davit_json_quote("a\xff"
+			 "b\xe2\x82",
+			 5, buf, sizeof(buf));
+	ck_assert_str_eq(buf, "\"a\xef\xbf\xbd"
+			      "b\xef\xbf\xbd\xef\xbf\xbd\"");
 	ck_assert_uint_eq(davit_json_quote("abc", 3, buf, 4), 5);
 	ck_assert_str_eq(buf, "\"ab");
 	ck_assert_uint_eq(davit_json_quote("", 0, NULL, 0), 2);

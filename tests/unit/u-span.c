@@ -18,7 +18,8 @@ static void set_up(void)
 
 	a = arena_new();
 	tracer = tracer_of(STR("1"), 1);
-	ck_assert_int_eq(trace_parse_parent(STR("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), &parent), 0);
+	ck_assert_int_eq(trace_parse_parent(STR("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), &parent),
+			 0);
 	span = trace_start(&tracer, a, &parent, STR("/v1.0/a"), TRACE_CLIENT);
 	span->context.state = STR("k=v");
 	span->start_ns = 1767323045123456000;
@@ -160,8 +161,10 @@ START_TEST(zipkin_is_json)
 	ck_assert_str_eq(json_string_value(json_object_get(z, "parentId")), "00f067aa0ba902b7");
 	ck_assert_int_eq(json_integer_value(json_object_get(z, "duration")), 2500);
 	ck_assert_int_eq(json_integer_value(json_object_get(z, "timestamp")), 1767323045123456);
-	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(z, "localEndpoint"), "serviceName")), "ap\"p");
-	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(z, "remoteEndpoint"), "serviceName")), "far");
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(z, "localEndpoint"), "serviceName")),
+			 "ap\"p");
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(z, "remoteEndpoint"), "serviceName")),
+			 "far");
 	ck_assert_str_eq(json_string_value(json_object_get(tags, "q")), "\"\\\x01");
 	ck_assert_str_eq(json_string_value(json_object_get(tags, "error")), "no");
 	ck_assert_uint_eq(json_array_size(json_object_get(z, "annotations")), 1);
@@ -205,7 +208,9 @@ END_TEST
 /* Both destinations get each span; what is put in behind the end is freed. */
 START_TEST(stop_leaves_nothing_behind)
 {
-	struct exporter_options o = { .to_log = 1, .otel = STR("127.0.0.1:1"), .protocol = STR("http"), .export_ms = 1 };
+	struct exporter_options o = {
+		.to_log = 1, .otel = STR("127.0.0.1:1"), .protocol = STR("http"), .export_ms = 1
+	};
 	struct loop *l = loop_new(0);
 	struct str why;
 

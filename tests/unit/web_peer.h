@@ -50,7 +50,8 @@ static inline int web_more(struct web_one *o)
 static inline int web_say(struct web_one *o, const char *p, size_t n)
 {
 	while (n > 0) {
-		ssize_t k = o->ssl ? SSL_write(o->ssl, p, (int)(n > 16384 ? 16384 : n)) : send(o->fd, p, n, MSG_NOSIGNAL);
+		ssize_t k = o->ssl ? SSL_write(o->ssl, p, (int)(n > 16384 ? 16384 : n))
+				   : send(o->fd, p, n, MSG_NOSIGNAL);
 
 		if (k <= 0)
 			return -1;
@@ -154,14 +155,16 @@ static inline int web_serve(struct web_one *o, const char *path, const char *hea
 		return web_big(o, strtoul(path + 5, NULL, 10));
 	if (strncmp(path, "/away", 5) == 0) {
 		snprintf(field, sizeof(field), "Location: %s\r\n", o->web->location);
-		return web_answer(o, strncmp(path, "/away307", 8) == 0 ? "307 Temporary Redirect" : "302 Found", field, "", 0);
+		return web_answer(o, strncmp(path, "/away307", 8) == 0 ? "307 Temporary Redirect" : "302 Found", field,
+				  "", 0);
 	}
 	if (strncmp(path, "/half", 5) == 0)
 		return web_say(o, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", 44) < 0 ? -1 : -1;
 	if (strncmp(path, "/noise", 6) == 0)
 		return web_say(o, "SMTP ready\r\n\r\n", 14) < 0 ? -1 : -1;
 	if (strncmp(path, "/never", 6) == 0) {
-		while (!o->web->stopping && (o->n > 0 || 1) && poll(&(struct pollfd){ o->fd, POLLRDHUP, 0 }, 1, 20) == 0)
+		while (!o->web->stopping && (o->n > 0 || 1) &&
+		       poll(&(struct pollfd){ o->fd, POLLRDHUP, 0 }, 1, 20) == 0)
 			continue;
 		return -1;
 	}

@@ -59,7 +59,8 @@ static void read_pem(struct azure_certificate *c, struct davit_bytes data)
 	BIO_free(in);
 }
 
-struct azure_certificate *azure_certificate_new(struct davit_bytes data, struct davit_str password, struct azure_fault *f)
+struct azure_certificate *azure_certificate_new(struct davit_bytes data, struct davit_str password,
+						struct azure_fault *f)
 {
 	struct azure_certificate *c = calloc(1, sizeof(*c));
 	BIO *in = data.n > 1 << 20 ? NULL : BIO_new_mem_buf(data.p, (int)data.n);
@@ -78,13 +79,15 @@ struct azure_certificate *azure_certificate_new(struct davit_bytes data, struct 
 	}
 	ERR_clear_error();
 	if (c->x509 == NULL || c->key == NULL) {
-		azure_fault_set(f, DAVIT_INVALID_ARGUMENT, "certificate is not valid: it must be a PKCS#12 bundle, opened by "
+		azure_fault_set(f, DAVIT_INVALID_ARGUMENT,
+				"certificate is not valid: it must be a PKCS#12 bundle, opened by "
 				"azureCertificatePassword, or PEM with a certificate and its RSA key");
 		goto failed;
 	}
 	if (EVP_PKEY_get_base_id(c->key) != EVP_PKEY_RSA || X509_check_private_key(c->x509, c->key) != 1) {
 		ERR_clear_error();
-		azure_fault_set(f, DAVIT_INVALID_ARGUMENT, "certificate must contain the RSA private key that belongs to it");
+		azure_fault_set(f, DAVIT_INVALID_ARGUMENT,
+				"certificate must contain the RSA private key that belongs to it");
 		goto failed;
 	}
 	BIO_free(in);
@@ -145,9 +148,9 @@ static struct davit_str claims(struct davit_call *call, struct davit_str client_
 	if (davit_uuid4(&uuid) < 0)
 		return davit_str(NULL);
 	davit_uuid_text(&uuid, id);
-	return part(call, json_pack("{s:s%, s:s%, s:s%, s:s, s:I, s:I, s:I}", "aud", audience.p, audience.n, "iss", client_id.p,
-				    client_id.n, "sub", client_id.p, client_id.n, "jti", id, "iat", now, "nbf", now, "exp",
-				    now + GOOD_FOR));
+	return part(call, json_pack("{s:s%, s:s%, s:s%, s:s, s:I, s:I, s:I}", "aud", audience.p, audience.n, "iss",
+				    client_id.p, client_id.n, "sub", client_id.p, client_id.n, "jti", id, "iat", now,
+				    "nbf", now, "exp", now + GOOD_FOR));
 }
 
 /* RSASSA-PSS with SHA-256, salt as long as the hash (RFC 7518, 3.5). */

@@ -12,7 +12,8 @@
 struct azure_certificate;
 
 /* From a PKCS#12 bundle with its password, or from PEM with the certificate and an RSA key. NULL: *f says what is wrong. */
-struct azure_certificate *azure_certificate_new(struct davit_bytes data, struct davit_str password, struct azure_fault *f);
+struct azure_certificate *azure_certificate_new(struct davit_bytes data, struct davit_str password,
+						struct azure_fault *f);
 void azure_certificate_free(struct azure_certificate *c); /* NULL is fine */
 
 /* A signed statement that we are client_id, good for ten minutes at this audience; in the call's memory. p == NULL: *f. */

@@ -9,7 +9,8 @@ static const struct {
 } clouds[] = {
 	{ "AzurePublic", { "https://login.microsoftonline.com", "core.windows.net", "vault.azure.net" } },
 	{ "AzureChina", { "https://login.chinacloudapi.cn", "core.chinacloudapi.cn", "vault.azure.cn" } },
-	{ "AzureUSGovernment", { "https://login.microsoftonline.us", "core.usgovcloudapi.net", "vault.usgovcloudapi.net" } },
+	{ "AzureUSGovernment",
+	  { "https://login.microsoftonline.us", "core.usgovcloudapi.net", "vault.usgovcloudapi.net" } },
 };
 
 const struct azure_cloud *azure_cloud_of(struct davit_str name)

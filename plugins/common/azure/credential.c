@@ -21,8 +21,9 @@ struct waiting {
 	struct davit_fiber *fiber;
 };
 
-static const struct azure_way *const every_way[AZURE_WAYS] = { &azure_way_secret, &azure_way_certificate, &azure_way_workload,
-							       &azure_way_spiffe, &azure_way_managed,	  &azure_way_cli };
+static const struct azure_way *const every_way[AZURE_WAYS] = { &azure_way_secret,   &azure_way_certificate,
+							       &azure_way_workload, &azure_way_spiffe,
+							       &azure_way_managed,  &azure_way_cli };
 
 static int64_t steady_ms(void)
 {
@@ -40,7 +41,8 @@ const struct azure_cloud *azure_cloud_wanted(const struct davit_open *in, struct
 	const struct azure_cloud *cloud = azure_cloud_of(name);
 
 	if (cloud == NULL)
-		azure_fault_set(f, DAVIT_INVALID_ARGUMENT, "invalid Azure cloud: %.*s", name.n > 64 ? 64 : (int)name.n, name.p);
+		azure_fault_set(f, DAVIT_INVALID_ARGUMENT, "invalid Azure cloud: %.*s", name.n > 64 ? 64 : (int)name.n,
+				name.p);
 	return cloud;
 }
 
@@ -64,7 +66,8 @@ static int find_authority(struct azure_credential *c, const struct davit_open *i
 	if (davit_prop(in, "azureEnvironment").n > 0 || host == NULL || host[0] == '\0')
 		host = cloud->authority;
 	if (strncasecmp(host, "https://", 8) != 0) {
-		azure_fault_set(f, DAVIT_INVALID_ARGUMENT, "AZURE_AUTHORITY_HOST must begin with https://, since secrets are sent to it");
+		azure_fault_set(f, DAVIT_INVALID_ARGUMENT,
+				"AZURE_AUTHORITY_HOST must begin with https://, since secrets are sent to it");
 		return -1;
 	}
 	n = strlen(host);
@@ -89,7 +92,8 @@ static int read_certificate(struct azure_credential *c, const struct davit_open 
 		file = fopen(path.p, "rbe");
 		bytes = malloc(FILE_MOST);
 		if (file == NULL || bytes == NULL) {
-			azure_fault_set(f, DAVIT_INVALID_ARGUMENT, "failed to read the certificate file (%s): %m", path.p);
+			azure_fault_set(f, DAVIT_INVALID_ARGUMENT, "failed to read the certificate file (%s): %m",
+					path.p);
 			if (file != NULL)
 				fclose(file);
 			free(bytes);
@@ -133,15 +137,16 @@ static int listed_ways(struct azure_credential *c, struct davit_str list, struct
 		list.n -= comma == NULL ? list.n : (size_t)(comma + 1 - list.p);
 		list.p = comma == NULL ? list.p : comma + 1;
 		if (same_word(word, "none")) {
-			azure_fault_set(f, DAVIT_INVALID_ARGUMENT, "all Azure auth methods have been disabled with auth method 'None'");
+			azure_fault_set(f, DAVIT_INVALID_ARGUMENT,
+					"all Azure auth methods have been disabled with auth method 'None'");
 			return -1;
 		}
 		for (i = 0; i < AZURE_WAYS; i++)
 			if (same_word(word, every_way[i]->name) || same_word(word, every_way[i]->alias))
 				break;
 		if (i == AZURE_WAYS) {
-			azure_fault_set(f, DAVIT_INVALID_ARGUMENT, "invalid Azure auth method: %.*s", word.n > 64 ? 64 : (int)word.n,
-					word.p);
+			azure_fault_set(f, DAVIT_INVALID_ARGUMENT, "invalid Azure auth method: %.*s",
+					word.n > 64 ? 64 : (int)word.n, word.p);
 			return -1;
 		}
 		for (k = 0; k < c->nways && c->ways[k] != every_way[i]; k++)
@@ -178,7 +183,8 @@ static int set_up(struct azure_credential *c, const struct davit_open *in, struc
 
 	if (find_authority(c, in, f) < 0)
 		return -1;
-	if (copy(davit_prop(in, "azureTenantId"), &c->tenant) < 0 || copy(davit_prop(in, "azureClientId"), &c->client) < 0 ||
+	if (copy(davit_prop(in, "azureTenantId"), &c->tenant) < 0 ||
+	    copy(davit_prop(in, "azureClientId"), &c->client) < 0 ||
 	    copy(davit_prop(in, "azureClientSecret"), &c->secret) < 0) {
 		azure_fault_no_memory(f);
 		return -1;
@@ -205,7 +211,8 @@ struct azure_credential *azure_credential_new(const struct davit_open *in, const
 	}
 	c->instance = in->instance;
 	c->resource = resource;
-	c->quick = getenv("IDENTITY_ENDPOINT") == NULL && getenv("MSI_ENDPOINT") == NULL && getenv("IMDS_ENDPOINT") == NULL;
+	c->quick = getenv("IDENTITY_ENDPOINT") == NULL && getenv("MSI_ENDPOINT") == NULL &&
+		   getenv("IMDS_ENDPOINT") == NULL;
 	if (set_up(c, in, f) < 0) {
 		azure_credential_free(c);
 		return NULL;
@@ -279,7 +286,8 @@ davit_status azure_read_token(const struct davit_http_response *r, struct davit_
 	return status;
 }
 
-static davit_status fetch(struct azure_credential *c, struct davit_call *call, struct azure_got *ret, struct azure_fault *f)
+static davit_status fetch(struct azure_credential *c, struct davit_call *call, struct azure_got *ret,
+			  struct azure_fault *f)
 {
 	davit_status status = DAVIT_FAILED_PRECONDITION;
 	char all[sizeof(f->text)] = "";
@@ -291,7 +299,8 @@ static davit_status fetch(struct azure_credential *c, struct davit_call *call, s
 		status = c->ways[i]->get(c, call, ret, f);
 		if (status == DAVIT_OK)
 			c->worked = c->ways[i];
-		n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s: %.300s", n > 0 ? "; " : "", c->ways[i]->name, f->text);
+		n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s: %.300s", n > 0 ? "; " : "", c->ways[i]->name,
+				      f->text);
 		n = n < sizeof(all) ? n : sizeof(all) - 1;
 	}
 	if (status == DAVIT_FAILED_PRECONDITION)
@@ -348,7 +357,8 @@ static davit_status wait_for_other(struct azure_credential *c, struct davit_call
 	return status == DAVIT_OK ? DAVIT_OK : azure_fault_set(f, status, "the call ended while a token was fetched");
 }
 
-davit_status azure_token(struct azure_credential *c, struct davit_call *call, struct davit_str *ret_bearer, struct azure_fault *f)
+davit_status azure_token(struct azure_credential *c, struct davit_call *call, struct davit_str *ret_bearer,
+			 struct azure_fault *f)
 {
 	davit_status status = DAVIT_OK;
 	int good;

@@ -22,7 +22,8 @@ struct azure_credential *azure_credential_new(const struct davit_open *in, const
 void azure_credential_free(struct azure_credential *c); /* nobody is in it; NULL is fine */
 
 /* The value of Authorization, "Bearer …", in the call's memory. */
-davit_status azure_token(struct azure_credential *c, struct davit_call *call, struct davit_str *ret_bearer, struct azure_fault *f);
+davit_status azure_token(struct azure_credential *c, struct davit_call *call, struct davit_str *ret_bearer,
+			 struct azure_fault *f);
 /* The service has refused the token in hand (401): the next one is fetched anew. */
 void azure_token_refused(struct azure_credential *c);
 

@@ -48,8 +48,8 @@ static struct davit_str token_url(const struct azure_credential *c, struct davit
 }
 
 /* proof: the form's part that shows who we are. */
-static davit_status ask_entra(struct azure_credential *c, struct davit_call *call, struct davit_str url, const char *client,
-			      struct davit_str proof, struct azure_got *ret, struct azure_fault *f)
+static davit_status ask_entra(struct azure_credential *c, struct davit_call *call, struct davit_str url,
+			      const char *client, struct davit_str proof, struct azure_got *ret, struct azure_fault *f)
 {
 	struct davit_str id = azure_escape(call, davit_str(client)), scope = azure_escape(call, davit_str(c->resource));
 	const struct davit_http_response *r;
@@ -59,7 +59,8 @@ static davit_status ask_entra(struct azure_credential *c, struct davit_call *cal
 
 	if (id.p == NULL || scope.p == NULL || proof.p == NULL || url.p == NULL)
 		return azure_fault_no_memory(f);
-	a.form = azure_print(call, "grant_type=client_credentials&client_id=%s&scope=%s%%2F.default&%s", id.p, scope.p, proof.p);
+	a.form = azure_print(call, "grant_type=client_credentials&client_id=%s&scope=%s%%2F.default&%s", id.p, scope.p,
+			     proof.p);
 	if (a.form.p == NULL)
 		return azure_fault_no_memory(f);
 	status = azure_exchange(&e, call, &r, f);
@@ -72,10 +73,13 @@ static davit_status ask_entra(struct azure_credential *c, struct davit_call *cal
 
 static const char *secret_lacks(const struct azure_credential *c)
 {
-	return c->tenant && c->client && c->secret ? NULL : "parameters clientId, clientSecret, and tenantId must all be present";
+	return c->tenant && c->client && c->secret
+		       ? NULL
+		       : "parameters clientId, clientSecret, and tenantId must all be present";
 }
 
-static davit_status secret_get(struct azure_credential *c, struct davit_call *call, struct azure_got *ret, struct azure_fault *f)
+static davit_status secret_get(struct azure_credential *c, struct davit_call *call, struct azure_got *ret,
+			       struct azure_fault *f)
 {
 	struct davit_str secret = azure_escape(call, davit_str(c->secret));
 	struct davit_str proof = secret.p == NULL ? secret : azure_print(call, "client_secret=%s", secret.p);
@@ -87,9 +91,9 @@ const struct azure_way azure_way_secret = { "clientcredentials", "creds", secret
 
 static struct davit_str with_assertion(struct davit_call *call, struct davit_str assertion)
 {
-	return assertion.p == NULL ? assertion
-				   : azure_print(call, "client_assertion_type=%s&client_assertion=%s", ASSERTION_TYPE,
-					     assertion.p);
+	return assertion.p == NULL
+		       ? assertion
+		       : azure_print(call, "client_assertion_type=%s&client_assertion=%s", ASSERTION_TYPE, assertion.p);
 }
 
 static const char *certificate_lacks(const struct azure_credential *c)
@@ -119,8 +123,10 @@ const struct azure_way azure_way_certificate = { "clientcertificate", "cert", ce
 static const char *workload_lacks(const struct azure_credential *c)
 {
 	(void)c;
-	if (getenv("AZURE_CLIENT_ID") == NULL || getenv("AZURE_TENANT_ID") == NULL || getenv("AZURE_FEDERATED_TOKEN_FILE") == NULL)
-		return "AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE must all be set in the environment";
+	if (getenv("AZURE_CLIENT_ID") == NULL || getenv("AZURE_TENANT_ID") == NULL ||
+	    getenv("AZURE_FEDERATED_TOKEN_FILE") == NULL)
+		return "AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE must all be set in the "
+		       "environment";
 	return NULL;
 }
 
@@ -143,15 +149,16 @@ static struct davit_str read_token_file(struct davit_call *call, struct azure_fa
 	return (struct davit_str){ text, (size_t)n };
 }
 
-static davit_status workload_get(struct azure_credential *c, struct davit_call *call, struct azure_got *ret, struct azure_fault *f)
+static davit_status workload_get(struct azure_credential *c, struct davit_call *call, struct azure_got *ret,
+				 struct azure_fault *f)
 {
 	struct davit_str assertion = read_token_file(call, f);
 
 	if (assertion.p == NULL)
 		return f->status;
 	assertion = azure_escape(call, assertion);
-	return ask_entra(c, call, token_url(c, call, c->authority, getenv("AZURE_TENANT_ID")), getenv("AZURE_CLIENT_ID"),
-			 with_assertion(call, assertion), ret, f);
+	return ask_entra(c, call, token_url(c, call, c->authority, getenv("AZURE_TENANT_ID")),
+			 getenv("AZURE_CLIENT_ID"), with_assertion(call, assertion), ret, f);
 }
 
 const struct azure_way azure_way_workload = { "workloadidentity", "wi", workload_lacks, workload_get };
@@ -162,7 +169,8 @@ static const char *spiffe_lacks(const struct azure_credential *c)
 	return "SPIFFE identities of the sidecar are not built yet";
 }
 
-static davit_status never(struct azure_credential *c, struct davit_call *call, struct azure_got *ret, struct azure_fault *f)
+static davit_status never(struct azure_credential *c, struct davit_call *call, struct azure_got *ret,
+			  struct azure_fault *f)
 {
 	(void)c, (void)call, (void)ret;
 	return azure_fault_set(f, DAVIT_UNIMPLEMENTED, "not built");

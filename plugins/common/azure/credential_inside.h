@@ -16,7 +16,7 @@ struct azure_way;
 struct azure_credential {
 	struct davit_instance *instance;
 	const char *resource;
-	char *authority; /* "https://login.microsoftonline.com" */
+	char *authority;		/* "https://login.microsoftonline.com" */
 	char *tenant, *client, *secret; /* NULL: not given */
 	struct azure_certificate *certificate;
 	const struct azure_way *ways[AZURE_WAYS];
@@ -24,7 +24,7 @@ struct azure_credential {
 	const struct azure_way *worked; /* the one that gave a token: it alone is asked from then on */
 	int quick;			/* managed identity has a second to answer, until it has */
 
-	char *token; /* NULL: none */
+	char *token;		      /* NULL: none */
 	int64_t renew_ms, expires_ms; /* steady clock */
 	struct davit_fiber *fetching; /* who is at it; NULL: nobody */
 	struct waiting *waiting;
@@ -41,7 +41,8 @@ struct azure_way {
 	const char *name, *alias; /* as azureAuthMethods calls it, in lower case */
 	/* What it lacks, for a person; NULL: nothing. */
 	const char *(*lacks)(const struct azure_credential *c);
-	davit_status (*get)(struct azure_credential *c, struct davit_call *call, struct azure_got *ret, struct azure_fault *f);
+	davit_status (*get)(struct azure_credential *c, struct davit_call *call, struct azure_got *ret,
+			    struct azure_fault *f);
 };
 
 extern const struct azure_way azure_way_secret, azure_way_certificate, azure_way_workload, azure_way_spiffe,

@@ -42,15 +42,16 @@ static int again(int code)
 	return code == 404 || code == 410 || code >= 500;
 }
 
-static struct davit_str url_of(struct azure_credential *c, struct davit_call *call, const char *endpoint, const char *version)
+static struct davit_str url_of(struct azure_credential *c, struct davit_call *call, const char *endpoint,
+			       const char *version)
 {
 	struct davit_str resource = azure_escape(call, davit_str(c->resource));
 	struct davit_str client = c->client == NULL ? davit_str("") : azure_escape(call, davit_str(c->client));
 
 	if (resource.p == NULL || client.p == NULL)
 		return davit_str(NULL);
-	return azure_print(call, "%s?api-version=%s&resource=%s%s%s", endpoint, version, resource.p, client.n ? "&client_id=" : "",
-			   client.p);
+	return azure_print(call, "%s?api-version=%s&resource=%s%s%s", endpoint, version, resource.p,
+			   client.n ? "&client_id=" : "", client.p);
 }
 
 static davit_status ask_platform(struct azure_credential *c, struct davit_call *call, struct ask *a, int probe,
@@ -80,10 +81,11 @@ static davit_status ask_platform(struct azure_credential *c, struct davit_call *
 	return status;
 }
 
-static davit_status app_service(struct azure_credential *c, struct davit_call *call, const char *endpoint, const char *key,
-				struct azure_got *ret, struct azure_fault *f)
+static davit_status app_service(struct azure_credential *c, struct davit_call *call, const char *endpoint,
+				const char *key, struct azure_got *ret, struct azure_fault *f)
 {
-	struct ask a = { .url = url_of(c, call, endpoint, "2019-08-01"), .field = { davit_str("x-identity-header"), davit_str(key) } };
+	struct ask a = { .url = url_of(c, call, endpoint, "2019-08-01"),
+			 .field = { davit_str("x-identity-header"), davit_str(key) } };
 
 	return ask_platform(c, call, &a, 0, ret, f);
 }
@@ -107,7 +109,8 @@ static davit_status instance_metadata(struct azure_credential *c, struct davit_c
 	return ask_platform(c, call, &a, c->quick, ret, f);
 }
 
-static davit_status managed_get(struct azure_credential *c, struct davit_call *call, struct azure_got *ret, struct azure_fault *f)
+static davit_status managed_get(struct azure_credential *c, struct davit_call *call, struct azure_got *ret,
+				struct azure_fault *f)
 {
 	const char *endpoint = getenv("IDENTITY_ENDPOINT"), *key = getenv("IDENTITY_HEADER");
 

@@ -3,7 +3,8 @@
 
 static int is_plain(unsigned char c)
 {
-	return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
+	return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '-' || c == '.' || c == '_' ||
+	       c == '~';
 }
 
 struct davit_str azure_escape(struct davit_call *call, struct davit_str s)

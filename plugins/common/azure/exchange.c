@@ -89,7 +89,7 @@ davit_status azure_exchange(const struct azure_exchange *e, struct davit_call *c
 		http->release(r);
 		status = sleeper->sleep(e->instance, call, ms);
 		if (status != DAVIT_OK)
-			return azure_fault_set(f, status, "the call ended while waiting to try again%s%s", why[0] ? ": " : "",
-					       why);
+			return azure_fault_set(f, status, "the call ended while waiting to try again%s%s",
+					       why[0] ? ": " : "", why);
 	}
 }

@@ -14,7 +14,8 @@ struct azure_exchange {
 	struct davit_instance *instance;
 	int retries; /* beyond the first try */
 	/* Fills in a try: its date and signature are its own. What it points to lives as long as the call. */
-	davit_status (*make)(void *arg, struct davit_call *call, struct davit_http_request *ret_request, struct azure_fault *f);
+	davit_status (*make)(void *arg, struct davit_call *call, struct davit_http_request *ret_request,
+			     struct azure_fault *f);
 	void *arg;
 	int (*again)(int code); /* further codes that are tried again; NULL: none */
 };

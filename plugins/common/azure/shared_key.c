@@ -50,10 +50,17 @@ static struct davit_str field(const struct azure_signed *s, const char *name)
 /* Once with p == NULL, to know its size. */
 static void put_all(struct text *t, const struct azure_signed *s)
 {
-	static const char *const standard[] = { "content-encoding", "content-language", "content-length",
-						"content-md5",	    "content-type",	"date",
-						"if-modified-since", "if-match",	"if-none-match",
-						"if-unmodified-since", "range" };
+	static const char *const standard[] = { "content-encoding",
+						"content-language",
+						"content-length",
+						"content-md5",
+						"content-type",
+						"date",
+						"if-modified-since",
+						"if-match",
+						"if-none-match",
+						"if-unmodified-since",
+						"range" };
 	char length[24] = "";
 	size_t i;
 
@@ -108,5 +115,6 @@ struct davit_str azure_authorization(struct davit_call *call, const struct azure
 	    HMAC(EVP_sha256(), key->bytes, (int)key->n, (const unsigned char *)text.p, text.n, mac, &n) == NULL)
 		return davit_str(NULL);
 	davit_base64_encode(mac, n, signature);
-	return azure_print(call, "SharedKey %.*s:%.*s", (int)s->account.n, s->account.p, (int)davit_base64_size(n), signature);
+	return azure_print(call, "SharedKey %.*s:%.*s", (int)s->account.n, s->account.p, (int)davit_base64_size(n),
+			   signature);
 }

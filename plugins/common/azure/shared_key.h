@@ -18,10 +18,11 @@ int azure_key_parse(struct davit_str base64, struct azure_key *ret_key);
 struct azure_signed {
 	const char *method;
 	struct davit_str account;
-	struct davit_str path;		 /* of the URL as it is sent, escaped */
+	struct davit_str path;		/* of the URL as it is sent, escaped */
 	const struct davit_pair *query; /* values unescaped, sorted by name, names in lower case */
 	size_t nquery;
-	const struct davit_pair *fields; /* names in lower case; those that begin with "x-ms-" sorted among themselves */
+	const struct davit_pair
+		*fields; /* names in lower case; those that begin with "x-ms-" sorted among themselves */
 	size_t nfields;
 	size_t length; /* of the body */
 };
@@ -29,5 +30,6 @@ struct azure_signed {
 /* The text that is signed, in the call's memory; p == NULL: none left. */
 struct davit_str azure_string_to_sign(struct davit_call *call, const struct azure_signed *s);
 /* "SharedKey account:signature", in the call's memory; p == NULL: none left. */
-struct davit_str azure_authorization(struct davit_call *call, const struct azure_signed *s, const struct azure_key *key);
+struct davit_str azure_authorization(struct davit_call *call, const struct azure_signed *s,
+				     const struct azure_key *key);
 #endif

@@ -12,12 +12,14 @@
 #define TRY_MS 60000
 #define BYTES_A_MS 1000
 
-int azure_storage_field(struct azure_storage_request *q, const char *name, struct davit_str value, struct azure_fault *f)
+int azure_storage_field(struct azure_storage_request *q, const char *name, struct davit_str value,
+			struct azure_fault *f)
 {
 	if (value.n == 0)
 		return 0;
 	if (q->nfields == AZURE_STORAGE_FIELDS - ADDED) {
-		azure_fault_set(f, DAVIT_INVALID_ARGUMENT, "too many header fields: at most %d", AZURE_STORAGE_FIELDS - ADDED);
+		azure_fault_set(f, DAVIT_INVALID_ARGUMENT, "too many header fields: at most %d",
+				AZURE_STORAGE_FIELDS - ADDED);
 		return -1;
 	}
 	q->fields[q->nfields++] = (struct davit_pair){ davit_str(name), value };
@@ -36,13 +38,14 @@ struct attempt {
 static void put_date(char text[32])
 {
 	static const char *const days[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+					      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
 	time_t now = time(NULL);
 	struct tm t;
 
 	gmtime_r(&now, &t);
-	snprintf(text, 32, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[t.tm_wday % 7], t.tm_mday % 100, months[t.tm_mon % 12],
-		 (t.tm_year + 1900) % 10000, t.tm_hour % 100, t.tm_min % 100, t.tm_sec % 100);
+	snprintf(text, 32, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[t.tm_wday % 7], t.tm_mday % 100,
+		 months[t.tm_mon % 12], (t.tm_year + 1900) % 10000, t.tm_hour % 100, t.tm_min % 100, t.tm_sec % 100);
 }
 
 static int by_name(const void *a, const void *b)
@@ -123,7 +126,8 @@ static davit_status make(void *arg, struct davit_call *call, struct davit_http_r
 	q->nfields = a->nfields;
 	q->body = a->q->body;
 	q->body_limit = a->q->body_limit;
-	q->timeout_ms = TRY_MS + (int64_t)((a->q->body.n > a->q->body_limit ? a->q->body.n : a->q->body_limit) / BYTES_A_MS);
+	q->timeout_ms = TRY_MS +
+			(int64_t)((a->q->body.n > a->q->body_limit ? a->q->body.n : a->q->body_limit) / BYTES_A_MS);
 	return DAVIT_OK;
 }
 
@@ -134,10 +138,12 @@ static davit_status status_of(int code)
 	static const struct {
 		int code;
 		davit_status status;
-	} table[] = { { 400, DAVIT_INVALID_ARGUMENT }, { 401, DAVIT_UNAUTHENTICATED }, { 403, DAVIT_PERMISSION_DENIED },
-		      { 404, DAVIT_NOT_FOUND },	       { 408, DAVIT_DEADLINE_EXCEEDED }, { 409, DAVIT_FAILED_PRECONDITION },
-		      { 412, DAVIT_ABORTED },	       { 413, DAVIT_INVALID_ARGUMENT },	 { 429, DAVIT_UNAVAILABLE },
-		      { 500, DAVIT_UNAVAILABLE },      { 502, DAVIT_UNAVAILABLE },	 { 503, DAVIT_UNAVAILABLE },
+	} table[] = { { 400, DAVIT_INVALID_ARGUMENT },	{ 401, DAVIT_UNAUTHENTICATED },
+		      { 403, DAVIT_PERMISSION_DENIED }, { 404, DAVIT_NOT_FOUND },
+		      { 408, DAVIT_DEADLINE_EXCEEDED }, { 409, DAVIT_FAILED_PRECONDITION },
+		      { 412, DAVIT_ABORTED },		{ 413, DAVIT_INVALID_ARGUMENT },
+		      { 429, DAVIT_UNAVAILABLE },	{ 500, DAVIT_UNAVAILABLE },
+		      { 502, DAVIT_UNAVAILABLE },	{ 503, DAVIT_UNAVAILABLE },
 		      { 504, DAVIT_UNAVAILABLE } };
 	size_t i;
 

@@ -18,7 +18,7 @@
 
 struct azure_storage {
 	struct davit_instance *instance;
-	char *base;	    /* "https://account.blob.core.windows.net", or with a path; no slash at its end */
+	char *base;	  /* "https://account.blob.core.windows.net", or with a path; no slash at its end */
 	const char *path; /* the part of it that is a path: "" or "/account" */
 	char *account;
 	char *sas; /* "sv=…&sig=…"; NULL: none */
@@ -32,12 +32,13 @@ struct azure_storage {
  * From connectionString, else accountName with accountKey, else accountName with a token. service: "blob", "queue" or "table".
  * -1: *f says what is missing or wrong.
  */
-int azure_storage_open(struct azure_storage *s, const struct davit_open *in, const char *service, struct azure_fault *f);
+int azure_storage_open(struct azure_storage *s, const struct davit_open *in, const char *service,
+		       struct azure_fault *f);
 void azure_storage_close(struct azure_storage *s); /* one that failed to open, too */
 
 struct azure_storage_request {
 	const char *method;
-	struct davit_str path; /* below the base, escaped, with a slash before it */
+	struct davit_str path;		/* below the base, escaped, with a slash before it */
 	const struct davit_pair *query; /* as struct azure_signed has it */
 	size_t nquery;
 	/* Names in lower case, those with "x-ms-" sorted. x-ms-date, x-ms-version and authorization are added. */
@@ -48,7 +49,8 @@ struct azure_storage_request {
 };
 
 /* An empty value is left out. More than fit are left out too: *f says so and -1 is returned. */
-int azure_storage_field(struct azure_storage_request *q, const char *name, struct davit_str value, struct azure_fault *f);
+int azure_storage_field(struct azure_storage_request *q, const char *name, struct davit_str value,
+			struct azure_fault *f);
 
 /*
  * DAVIT_OK: the service did it (2xx); the answer is the call's. Else *f has the status, the service's code and what it said;

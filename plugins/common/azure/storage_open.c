@@ -57,7 +57,8 @@ static int take_base(struct azure_storage *s, struct davit_str url, struct azure
 		url.n--;
 	if (url.n < 9 || (strncasecmp(url.p, "http://", 7) != 0 && strncasecmp(url.p, "https://", 8) != 0) ||
 	    memchr(url.p, '?', url.n) != NULL) {
-		azure_fault_set(f, DAVIT_INVALID_ARGUMENT, "%.*s is not an endpoint: it must be http:// or https:// with a host",
+		azure_fault_set(f, DAVIT_INVALID_ARGUMENT,
+				"%.*s is not an endpoint: it must be http:// or https:// with a host",
 				url.n > 200 ? 200 : (int)url.n, url.p);
 		return -1;
 	}
@@ -77,7 +78,8 @@ static int take_account(struct azure_storage *s, struct davit_str name, struct d
 	if (key.n == 0)
 		return 0;
 	if (azure_key_parse(key, &s->key) < 0) {
-		azure_fault_set(f, DAVIT_INVALID_ARGUMENT, "invalid shared key credentials: the account key is not base64");
+		azure_fault_set(f, DAVIT_INVALID_ARGUMENT,
+				"invalid shared key credentials: the account key is not base64");
 		return -1;
 	}
 	s->has_key = 1;
@@ -91,7 +93,8 @@ static int made_base(struct azure_storage *s, struct davit_str protocol, struct 
 	char *text;
 	int rc;
 
-	if (print(&text, f, "%.*s://%s.%s.%.*s", (int)protocol.n, protocol.p, s->account, service, (int)suffix.n, suffix.p) < 0)
+	if (print(&text, f, "%.*s://%s.%s.%.*s", (int)protocol.n, protocol.p, s->account, service, (int)suffix.n,
+		  suffix.p) < 0)
 		return -1;
 	url = davit_str(text);
 	rc = take_base(s, url, f);
@@ -105,7 +108,9 @@ static int from_emulator(struct azure_storage *s, const char *service, struct az
 	char url[64];
 
 	snprintf(url, sizeof(url), "http://127.0.0.1:%d/" EMULATOR_ACCOUNT, port);
-	return take_account(s, davit_str(EMULATOR_ACCOUNT), davit_str(EMULATOR_KEY), f) < 0 ? -1 : take_base(s, davit_str(url), f);
+	return take_account(s, davit_str(EMULATOR_ACCOUNT), davit_str(EMULATOR_KEY), f) < 0
+		       ? -1
+		       : take_base(s, davit_str(url), f);
 }
 
 /* https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string */
@@ -125,7 +130,8 @@ static int from_string(struct azure_storage *s, struct davit_str text, const cha
 		return -1;
 	}
 	if (key.n == 0 && sas.n == 0) {
-		azure_fault_set(f, DAVIT_INVALID_ARGUMENT, "connection string has neither AccountKey nor SharedAccessSignature");
+		azure_fault_set(f, DAVIT_INVALID_ARGUMENT,
+				"connection string has neither AccountKey nor SharedAccessSignature");
 		return -1;
 	}
 	if (take_account(s, account, key, f) < 0)
@@ -138,11 +144,13 @@ static int from_string(struct azure_storage *s, struct davit_str text, const cha
 		return take_base(s, endpoint, f);
 	protocol = part(text, "DefaultEndpointsProtocol");
 	suffix = part(text, "EndpointSuffix");
-	return made_base(s, protocol.n ? protocol : davit_str("https"), suffix.n ? suffix : davit_str("core.windows.net"), service, f);
+	return made_base(s, protocol.n ? protocol : davit_str("https"),
+			 suffix.n ? suffix : davit_str("core.windows.net"), service, f);
 }
 
 /* A custom endpoint has the account behind it, as emulators do; one that is Azure's own is that. */
-static int from_properties(struct azure_storage *s, const struct davit_open *in, const char *service, struct azure_fault *f)
+static int from_properties(struct azure_storage *s, const struct davit_open *in, const char *service,
+			   struct azure_fault *f)
 {
 	struct davit_str account = davit_prop(in, "accountName"), endpoint = davit_prop(in, "endpoint");
 	const struct azure_cloud *cloud = azure_cloud_wanted(in, f);

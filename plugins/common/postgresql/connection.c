@@ -258,8 +258,8 @@ static char *one_text(const struct pg_connection *c, size_t i, size_t *ret_n)
 }
 
 /* The results of one text: those behind one that failed were not carried out. */
-static davit_status take_all(struct pg_connection *c, struct davit_call *call, int64_t until_ms, PGresult **results, size_t n,
-			     struct pg_fault *f)
+static davit_status take_all(struct pg_connection *c, struct davit_call *call, int64_t until_ms, PGresult **results,
+			     size_t n, struct pg_fault *f)
 {
 	davit_status status;
 	PGresult *r = NULL;
@@ -310,7 +310,11 @@ static davit_status run_simple(struct pg_connection *c, struct davit_call *call,
 		free(text);
 		if (sent != 1)
 			return pg_fault_connection(f, c->pg, "");
-		status = take_all(c, call, until_ms, results + (at < n ? at : n), at >= n ? 0 : n - at < together ? n - at : together, f);
+		status = take_all(c, call, until_ms, results + (at < n ? at : n),
+				  at >= n	      ? 0
+				  : n - at < together ? n - at
+						      : together,
+				  f);
 		at += together;
 		i += together;
 	}

@@ -7,7 +7,7 @@
 
 #include "options.h"
 
-#define REDIS_INPUT 32768 /* bytes read at once */
+#define REDIS_INPUT 32768	 /* bytes read at once */
 #define REDIS_ELEMENTS (1 << 20) /* of one array of a reply */
 
 struct redis_link {

@@ -262,8 +262,8 @@ int redis_options_read(const struct davit_open *in, struct redis_options *ret_op
 	memset(o, 0, sizeof(*o));
 	o->cluster = type.n > 0 && strcasecmp(type.p, "cluster") == 0;
 	if (type.n > 0 && !o->cluster && strcasecmp(type.p, "node") != 0) /* as in Dapr */
-		davit_log(in->instance, DAVIT_LOG_WARN, "redisType \"%.32s\" is neither node nor cluster: taken for one server",
-			  type.p);
+		davit_log(in->instance, DAVIT_LOG_WARN,
+			  "redisType \"%.32s\" is neither node nor cluster: taken for one server", type.p);
 	if (truth(in, "useEntraID", &token, why) < 0 || (!token && truth(in, "useOIDC", &token, why) < 0))
 		return -1;
 	if (token) {

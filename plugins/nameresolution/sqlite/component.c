@@ -74,7 +74,8 @@ struct finding {
 
 static void emit_one(void *finding, const char *address)
 {
-	struct davit_name_address record = DAVIT_INIT(davit_name_address, .address = davit_str(address != NULL ? address : ""));
+	struct davit_name_address record = DAVIT_INIT(davit_name_address,
+						      .address = davit_str(address != NULL ? address : ""));
 	struct finding *f = finding;
 
 	if (f->status == DAVIT_OK)

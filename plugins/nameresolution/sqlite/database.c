@@ -201,8 +201,8 @@ int database_leave(sqlite3 *db, const struct settings *s, const char *id, const 
 	return finish(db, q, "failed to unregister host", why, nwhy) < 0 ? -1 : 0;
 }
 
-int database_find(sqlite3 *db, const struct settings *s, struct davit_str app_id, void (*found)(void *arg, const char *address),
-		  void *arg, char *why, size_t nwhy)
+int database_find(sqlite3 *db, const struct settings *s, struct davit_str app_id,
+		  void (*found)(void *arg, const char *address), void *arg, char *why, size_t nwhy)
 {
 	sqlite3_stmt *q = prepare(db,
 				  "SELECT address FROM %s WHERE app_id = ?1 AND " NOW " - last_update < %lld "

@@ -25,7 +25,7 @@ int database_register(sqlite3 *db, const struct settings *s, const char *id, con
 int database_renew(sqlite3 *db, const struct settings *s, const char *id, const char *address, char *why, size_t nwhy);
 int database_leave(sqlite3 *db, const struct settings *s, const char *id, const char *address, char *why, size_t nwhy);
 /* How many addresses there are that are alive, 32 at most, each handed to found in an order by chance; -1: why. */
-int database_find(sqlite3 *db, const struct settings *s, struct davit_str app_id, void (*found)(void *arg, const char *address),
-		  void *arg, char *why, size_t nwhy);
+int database_find(sqlite3 *db, const struct settings *s, struct davit_str app_id,
+		  void (*found)(void *arg, const char *address), void *arg, char *why, size_t nwhy);
 int database_clean(sqlite3 *db, const struct settings *s, char *why, size_t nwhy); /* unless another did a while ago */
 #endif

@@ -48,7 +48,8 @@ static int begin(struct store *s, struct davit_call *call, const char *method, s
 
 static davit_status tell(struct davit_call *call, const struct azure_fault *f, const char *doing, struct davit_str key)
 {
-	return davit_fail(call, f->status, NULL, "error %s blob for key %.*s: %s", doing, (int)shown(key).n, key.p, f->text);
+	return davit_fail(call, f->status, NULL, "error %s blob for key %.*s: %s", doing, (int)shown(key).n, key.p,
+			  f->text);
 }
 
 davit_status blob_get(struct store *s, struct davit_call *call, const struct davit_state_key *in)
@@ -83,8 +84,8 @@ static int is_conflict(const struct azure_fault *f)
 
 static davit_status told_conflict(struct davit_call *call, const struct azure_fault *f, struct davit_str key)
 {
-	return davit_fail(call, DAVIT_ABORTED, "ETAG_MISMATCH", "possible etag mismatch for key %.*s: %s", (int)shown(key).n, key.p,
-			  f->text);
+	return davit_fail(call, DAVIT_ABORTED, "ETAG_MISMATCH", "possible etag mismatch for key %.*s: %s",
+			  (int)shown(key).n, key.p, f->text);
 }
 
 /* 1: a blob that is not there any more has no ETag to match. */

@@ -14,12 +14,9 @@
 static const struct {
 	const char *word, *field;
 } headers[] = {
-	{ "cacheControl", "x-ms-blob-cache-control" },
-	{ "contentDisposition", "x-ms-blob-content-disposition" },
-	{ "contentEncoding", "x-ms-blob-content-encoding" },
-	{ "contentLanguage", "x-ms-blob-content-language" },
-	{ "contentMD5", "x-ms-blob-content-md5" },
-	{ "contentType", "x-ms-blob-content-type" },
+	{ "cacheControl", "x-ms-blob-cache-control" },	     { "contentDisposition", "x-ms-blob-content-disposition" },
+	{ "contentEncoding", "x-ms-blob-content-encoding" }, { "contentLanguage", "x-ms-blob-content-language" },
+	{ "contentMD5", "x-ms-blob-content-md5" },	     { "contentType", "x-ms-blob-content-type" },
 };
 
 #define HEADERS (sizeof(headers) / sizeof(headers[0]))
@@ -54,7 +51,8 @@ static int may_stand(unsigned char c)
 }
 
 /* What is left of s; p == NULL: no memory. */
-static struct davit_str sifted(struct davit_call *call, struct davit_str s, const char *before, int (*keep)(unsigned char c))
+static struct davit_str sifted(struct davit_call *call, struct davit_str s, const char *before,
+			       int (*keep)(unsigned char c))
 {
 	size_t n = strlen(before), i;
 	char *p = davit_alloc(call, n + s.n + 1);
@@ -79,9 +77,11 @@ static struct davit_str trimmed(struct davit_str s)
 	return s;
 }
 
-static int put_metadata(struct davit_call *call, const struct davit_pair *m, struct azure_storage_request *q, struct azure_fault *f)
+static int put_metadata(struct davit_call *call, const struct davit_pair *m, struct azure_storage_request *q,
+			struct azure_fault *f)
 {
-	struct davit_str name = sifted(call, m->key, "x-ms-meta-", letter_or_digit), value = sifted(call, m->value, "", may_stand);
+	struct davit_str name = sifted(call, m->key, "x-ms-meta-", letter_or_digit),
+			 value = sifted(call, m->value, "", may_stand);
 	char *p;
 
 	if (name.p == NULL || value.p == NULL) {
@@ -112,7 +112,8 @@ int blob_properties(struct davit_call *call, const struct davit_state_set *in, s
 	if (in->content_type.n > 0)
 		given[CONTENT_TYPE] = in->content_type;
 	if (given[CONTENT_MD5].n > 0 && !is_md5(given[CONTENT_MD5])) {
-		azure_fault_set(f, DAVIT_INVALID_ARGUMENT, "the MD5 value specified in Content MD5 is invalid, MD5 value must be 128 "
+		azure_fault_set(f, DAVIT_INVALID_ARGUMENT,
+				"the MD5 value specified in Content MD5 is invalid, MD5 value must be 128 "
 				"bits and base64 encoded");
 		return -1;
 	}

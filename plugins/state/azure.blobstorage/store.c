@@ -15,11 +15,13 @@ static void store_free(struct store *s)
 	free(s);
 }
 
-static davit_status container_request(struct store *s, struct davit_call *call, const char *method, struct davit_str access,
-				      struct azure_fault *f)
+static davit_status container_request(struct store *s, struct davit_call *call, const char *method,
+				      struct davit_str access, struct azure_fault *f)
 {
 	static const struct davit_pair query[] = { { { "restype", 7 }, { "container", 9 } } };
-	struct azure_storage_request q = { .method = method, .path = davit_str(s->container), .query = query, .nquery = 1 };
+	struct azure_storage_request q = {
+		.method = method, .path = davit_str(s->container), .query = query, .nquery = 1
+	};
 	const struct davit_http_response *r;
 	davit_status status;
 
@@ -32,7 +34,8 @@ static davit_status container_request(struct store *s, struct davit_call *call, 
 }
 
 /* disableEntityManagement: the container is somebody else's affair, and may only be missed by the first operation. */
-static davit_status ensure_container(struct store *s, struct davit_call *call, const struct davit_open *in, struct azure_fault *f)
+static davit_status ensure_container(struct store *s, struct davit_call *call, const struct davit_open *in,
+				     struct azure_fault *f)
 {
 	struct davit_str access = davit_prop(in, "publicAccessLevel");
 	davit_status status;
@@ -42,7 +45,8 @@ static davit_status ensure_container(struct store *s, struct davit_call *call, c
 	if (davit_str_is(access, "none"))
 		access.n = 0;
 	status = container_request(s, call, "PUT", access, f);
-	if (status == DAVIT_OK || strcmp(f->code, "ContainerAlreadyExists") == 0 || strcmp(f->code, "ResourceAlreadyExists") == 0)
+	if (status == DAVIT_OK || strcmp(f->code, "ContainerAlreadyExists") == 0 ||
+	    strcmp(f->code, "ResourceAlreadyExists") == 0)
 		return DAVIT_OK;
 	return status;
 }
@@ -130,8 +134,8 @@ static davit_status ping(struct store *s, struct davit_call *call, const void *n
 	(void)none;
 	if (status == DAVIT_OK)
 		return DAVIT_OK;
-	return davit_fail(call, status, NULL, "error connecting to Azure Blob Storage at '%s%s': %s", s->storage.base, s->container,
-			  f.text);
+	return davit_fail(call, status, NULL, "error connecting to Azure Blob Storage at '%s%s': %s", s->storage.base,
+			  s->container, f.text);
 }
 
 /* Each operation is counted, so that close() knows when nobody is here any more. */
@@ -157,12 +161,12 @@ COUNTED(store_set, blob_set, struct davit_state_set)
 COUNTED(store_del, blob_del, struct davit_state_key)
 COUNTED(store_ping, ping, void)
 
-static const struct davit_state_ops store_ops = DAVIT_INIT(davit_state_ops, .features = DAVIT_STATE_ETAG, .get = store_get,
-							   .set = store_set, .del = store_del);
+static const struct davit_state_ops store_ops = DAVIT_INIT(davit_state_ops, .features = DAVIT_STATE_ETAG,
+							   .get = store_get, .set = store_set, .del = store_del);
 
 #define STORE(version) \
-	DAVIT_STATE("state.azure.blobstorage", version, &store_ops, .flags = DAVIT_LOOP | DAVIT_PER_LOOP, .open = store_open, \
-		    .close = store_close, .ping = store_ping)
+	DAVIT_STATE("state.azure.blobstorage", version, &store_ops, .flags = DAVIT_LOOP | DAVIT_PER_LOOP, \
+		    .open = store_open, .close = store_close, .ping = store_ping)
 
 static const struct davit_component store_v1 = STORE("v1"), store_v2 = STORE("v2");
 

@@ -39,7 +39,8 @@ static davit_status set_up(struct store *s, struct davit_call *call, const struc
 		return fault_set(f, DAVIT_INVALID_ARGUMENT, NULL, "%s", why);
 	s->has_ttl = davit_prop(in, "ttlInSeconds").n > 0;
 	if (davit_prop(in, "queryIndexes").n > 0)
-		davit_log(s->instance, DAVIT_LOG_WARN, "queryIndexes is of no effect: queries of Redis are not offered yet");
+		davit_log(s->instance, DAVIT_LOG_WARN,
+			  "queryIndexes is of no effect: queries of Redis are not offered yet");
 	s->client = redis_client_new(s->instance, &s->options);
 	if (s->client == NULL)
 		return fault_no_memory(f);

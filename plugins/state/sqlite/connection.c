@@ -214,8 +214,8 @@ sqlite3_stmt *connection_statement(struct connection *c, enum statement which, i
 	char sql[SQL_MAX];
 
 	if (c->statements[which] == NULL) {
-		spell(c->options, which == STATEMENT_BEGIN && c->options->file.exclusive ? "BEGIN EXCLUSIVE" : texts[which],
-		      sql);
+		spell(c->options,
+		      which == STATEMENT_BEGIN && c->options->file.exclusive ? "BEGIN EXCLUSIVE" : texts[which], sql);
 		*ret_rc = sqlite3_prepare_v3(c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &c->statements[which], NULL);
 		if (*ret_rc != SQLITE_OK)
 			return NULL;

@@ -10,7 +10,8 @@ struct connection *reader_take(struct store *s, struct davit_call *call, struct 
 	struct connection *c = NULL;
 	int open = 0;
 
-	if (s->options.file.memory) { /* a second connection would meet the first one's locks on tables, not wait for them */
+	if (s->options.file
+		    .memory) { /* a second connection would meet the first one's locks on tables, not wait for them */
 		pthread_mutex_lock(&s->turn);
 		connection_limit(s->writer, davit_remaining_ms(call));
 		return s->writer;

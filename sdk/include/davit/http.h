@@ -65,8 +65,8 @@ enum {
 /* Borrowed until the function it is given to has returned; with open(), until close(). */
 struct davit_http_request {
 	uint32_t size, kind;
-	uint32_t flags;	    /* DAVIT_HTTP_… */
-	uint32_t redirects; /* request(): how many to follow; 0: none. See below */
+	uint32_t flags;		 /* DAVIT_HTTP_… */
+	uint32_t redirects;	 /* request(): how many to follow; 0: none. See below */
 	struct davit_str method; /* "GET"; any token but CONNECT */
 	/* "https://host[:port]/path?query", sent as it stands: whoever makes it escapes it. A fragment is left out, a name
 	 * and password in it are refused. */
@@ -79,7 +79,8 @@ struct davit_http_request {
 	int64_t length;		    /* of a streamed body; -1: not known (chunked) */
 	int64_t timeout_ms;	    /* for all of it, redirects included; 0: no limit but the call's */
 	int64_t connect_timeout_ms; /* name, connection, proxy and TLS; 0: 15 s */
-	uint64_t body_limit;	    /* of the answer that request() gathers; 0: DAVIT_HTTP_BODY_LIMIT. Beyond: DAVIT_EXHAUSTED */
+	uint64_t
+		body_limit; /* of the answer that request() gathers; 0: DAVIT_HTTP_BODY_LIMIT. Beyond: DAVIT_EXHAUSTED */
 	/* For https. NULL: the system's trust anchors, no certificate of ours. Its alpn is not looked at. Settings that are
 	 * the same by value share connections, and a file it names is read again only when a minute has passed. */
 	const struct davit_tls *tls;

@@ -43,10 +43,11 @@ enum {
 /* Copied. */
 struct davit_metric_about {
 	uint32_t size, kind;
-	uint32_t form, unused;	/* DAVIT_METRIC_… */
-	struct davit_str name;	/* letters, digits and '_'; davit_plugin_ is put before it */
-	struct davit_str help;	/* a sentence */
-	struct davit_str labels; /* names with commas between, sorted; not given: none. app_id, component, namespace and type
+	uint32_t form, unused; /* DAVIT_METRIC_… */
+	struct davit_str name; /* letters, digits and '_'; davit_plugin_ is put before it */
+	struct davit_str help; /* a sentence */
+	struct davit_str
+		labels; /* names with commas between, sorted; not given: none. app_id, component, namespace and type
 				  * are not to be had */
 };
 

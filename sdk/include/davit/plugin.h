@@ -33,7 +33,10 @@ extern "C" {
 #endif
 
 #define DAVIT_HAS(type, s, field) ((s)->size >= offsetof(struct type, field) + sizeof((s)->field))
-#define DAVIT_INIT(type, ...) { .size = (uint32_t)sizeof(struct type), .kind = DAVIT_KIND(type), __VA_ARGS__ }
+#define DAVIT_INIT(type, ...) \
+	{ \
+		.size = (uint32_t)sizeof(struct type), .kind = DAVIT_KIND(type), __VA_ARGS__ \
+	}
 #define DAVIT_KIND(type) (type##_kind)
 
 /* 0 to 16 are gRPC's status codes; negative ones are Davit's own. Frozen. */
@@ -88,9 +91,9 @@ enum { DAVIT_BLOCK_STATE = 1, DAVIT_BLOCK_PUBSUB, DAVIT_BLOCK_BINDING, DAVIT_BLO
 
 /* Where a component's operations run (bits of davit_component.flags; none: a worker lane, thread-safe). */
 enum {
-	DAVIT_LOOP = 1u << 0,	  /* on a fiber of a loop: never block; 192 KiB of stack at least */
-	DAVIT_SERIAL = 1u << 1,	  /* worker lane, one call at a time: no locks needed */
-	DAVIT_PER_LOOP = 1u << 2  /* with DAVIT_LOOP: one instance a loop, no locks needed */
+	DAVIT_LOOP = 1u << 0,	 /* on a fiber of a loop: never block; 192 KiB of stack at least */
+	DAVIT_SERIAL = 1u << 1,	 /* worker lane, one call at a time: no locks needed */
+	DAVIT_PER_LOOP = 1u << 2 /* with DAVIT_LOOP: one instance a loop, no locks needed */
 };
 
 struct davit_call;     /* one operation under way */
@@ -127,12 +130,12 @@ struct davit_instance {
 struct davit_open {
 	uint32_t size, kind;
 	struct davit_instance *instance;
-	struct davit_str name;	    /* of the resource */
+	struct davit_str name; /* of the resource */
 	struct davit_str type, version;
 	struct davit_str app_id, name_space;
 	const struct davit_pair *props; /* sorted by name */
 	uint64_t nprops;
-	uint64_t loop;		    /* with DAVIT_PER_LOOP: which; else 0 */
+	uint64_t loop; /* with DAVIT_PER_LOOP: which; else 0 */
 	/* since 0.3 */
 	uint64_t loops; /* with DAVIT_PER_LOOP: of how many; 0: not told */
 };
@@ -148,11 +151,11 @@ struct davit_opened {
 typedef davit_status davit_op(void *self, struct davit_call *call, const void *in);
 
 struct davit_component {
-	uint32_t size, kind;	   /* kind: davit_component_kind */
-	uint32_t block, flags;	   /* DAVIT_BLOCK_…, DAVIT_LOOP … */
-	uint32_t workers, unused;  /* threads of a worker lane; 0: 4 */
+	uint32_t size, kind;	    /* kind: davit_component_kind */
+	uint32_t block, flags;	    /* DAVIT_BLOCK_…, DAVIT_LOOP … */
+	uint32_t workers, unused;   /* threads of a worker lane; 0: 4 */
 	const char *type, *version; /* "state.acme", "v1" */
-	const void *ops;	   /* the block's table */
+	const void *ops;	    /* the block's table */
 	davit_status (*open)(void *none, struct davit_call *call, const struct davit_open *in);
 	davit_status (*close)(void *self, struct davit_call *call, const void *none); /* frees self */
 	davit_status (*ping)(void *self, struct davit_call *call, const void *none);  /* NULL: not offered */
@@ -175,19 +178,35 @@ struct davit_note {
 
 #define DAVIT_PLUGIN_SINCE(min_minor_, name_, version_, vendor_, ...) \
 	__attribute__((section(".note.davit"), used, aligned(4))) static const struct davit_note davit_note_ = { \
-		8, (uint32_t)(sizeof(struct davit_note) - 20), 1, "Davit", \
-		DAVIT_ABI, DAVIT_SDK_MINOR, (min_minor_), 0, name_, version_ }; \
+		8, \
+		(uint32_t)(sizeof(struct davit_note) - 20), \
+		1, \
+		"Davit", \
+		DAVIT_ABI, \
+		DAVIT_SDK_MINOR, \
+		(min_minor_), \
+		0, \
+		name_, \
+		version_ \
+	}; \
 	static const struct davit_component *const davit_components_[] = { __VA_ARGS__, NULL }; \
-	static const struct davit_plugin davit_plugin_ = { \
-		(uint32_t)sizeof(struct davit_plugin), DAVIT_ABI, DAVIT_SDK_MINOR, (min_minor_), \
-		name_, version_, vendor_, davit_components_ }; \
+	static const struct davit_plugin davit_plugin_ = { (uint32_t)sizeof(struct davit_plugin), \
+							   DAVIT_ABI, \
+							   DAVIT_SDK_MINOR, \
+							   (min_minor_), \
+							   name_, \
+							   version_, \
+							   vendor_, \
+							   davit_components_ }; \
 	DAVIT_EXTERN __attribute__((visibility("default"))) const struct davit_plugin *davit_plugin_v1(void); \
-	DAVIT_EXTERN const struct davit_plugin *davit_plugin_v1(void) { return &davit_plugin_; } \
+	DAVIT_EXTERN const struct davit_plugin *davit_plugin_v1(void) \
+	{ \
+		return &davit_plugin_; \
+	} \
 	struct davit_plugin /* eats the caller's semicolon */
 
 /* Written once a plugin: DAVIT_PLUGIN("acme", "2.3.0", "Acme Corp", &store, ...); */
-#define DAVIT_PLUGIN(name_, version_, vendor_, ...) \
-	DAVIT_PLUGIN_SINCE(0, name_, version_, vendor_, __VA_ARGS__)
+#define DAVIT_PLUGIN(name_, version_, vendor_, ...) DAVIT_PLUGIN_SINCE(0, name_, version_, vendor_, __VA_ARGS__)
 
 #ifdef __cplusplus
 #define DAVIT_EXTERN extern "C"
@@ -229,8 +248,9 @@ static inline davit_status davit_fail_text(struct davit_call *call, davit_status
 	return status;
 }
 
-__attribute__((format(printf, 4, 5))) static inline davit_status
-davit_fail(struct davit_call *call, davit_status status, const char *reason, const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static inline davit_status davit_fail(struct davit_call *call,
+									    davit_status status, const char *reason,
+									    const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;
@@ -299,7 +319,7 @@ static inline void *davit_alloc(struct davit_call *call, size_t n)
 
 /* For background work. What an operation returns it does not also log. */
 __attribute__((format(printf, 3, 4))) static inline void davit_log(struct davit_instance *instance, int level,
-								    const char *fmt, ...)
+								   const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;

@@ -54,7 +54,8 @@ int davit_pool_stopped(struct davit_pool *p);
  * NULL. timeout_ms, 0: until the call's deadline. DAVIT_DEADLINE_EXCEEDED: none came back in time. DAVIT_CANCELLED: the call was, or
  * the pool has stopped.
  */
-davit_status davit_pool_take(struct davit_pool *p, struct davit_call *call, int64_t timeout_ms, void *why, void **ret_item);
+davit_status davit_pool_take(struct davit_pool *p, struct davit_call *call, int64_t timeout_ms, void *why,
+			     void **ret_item);
 /* broken: it is closed. */
 void davit_pool_give(struct davit_pool *p, void *item, int broken);
 

@@ -35,13 +35,16 @@ struct davit_secrets_ops {
 	uint32_t size, kind;
 	uint32_t features, unused;
 	davit_status (*get)(void *self, struct davit_call *call, const struct davit_secret_key *in);
-	davit_status (*bulk_get)(void *self, struct davit_call *call, const struct davit_secret_key *in); /* may be NULL */
+	davit_status (*bulk_get)(void *self, struct davit_call *call,
+				 const struct davit_secret_key *in); /* may be NULL */
 };
 
-#define DAVIT_SECRETS(type_, version_, ops_, ...) { \
-	.size = (uint32_t)sizeof(struct davit_component), .kind = davit_component_kind, \
-	.block = DAVIT_BLOCK_SECRETS, \
-	.type = type_, .version = version_, .ops = 1 ? (ops_) : (const struct davit_secrets_ops *)NULL, __VA_ARGS__ }
+#define DAVIT_SECRETS(type_, version_, ops_, ...) \
+	{ \
+		.size = (uint32_t)sizeof(struct davit_component), .kind = davit_component_kind, \
+		.block = DAVIT_BLOCK_SECRETS, .type = type_, .version = version_, \
+		.ops = 1 ? (ops_) : (const struct davit_secrets_ops *)NULL, __VA_ARGS__ \
+	}
 
 #ifdef __cplusplus
 }

@@ -48,7 +48,7 @@ enum {
 	DAVIT_STATE_FIRST_WRITE = 1u << 1, /* without HAS_ETAG: only if there is no value */
 	DAVIT_STATE_STRONG = 1u << 2,
 	DAVIT_STATE_EVENTUAL = 1u << 3,
-	DAVIT_STATE_JSON = 1u << 4	   /* the value is JSON text; else bytes of any kind */
+	DAVIT_STATE_JSON = 1u << 4 /* the value is JSON text; else bytes of any kind */
 };
 
 /* get and del. */
@@ -100,7 +100,8 @@ struct davit_state_bulk {
 
 struct davit_state_query {
 	uint32_t size, kind;
-	struct davit_bytes query; /* JSON: filter, sort, page (https://docs.dapr.io/developing-applications/building-blocks/state-management/howto-state-query-api/) */
+	struct davit_bytes
+		query; /* JSON: filter, sort, page (https://docs.dapr.io/developing-applications/building-blocks/state-management/howto-state-query-api/) */
 	const struct davit_pair *metadata;
 	uint64_t nmetadata;
 };
@@ -115,14 +116,14 @@ struct davit_state_prefix {
 /* Emitted for a value that was found (get, bulk_get, query) or a key (keys_like). */
 struct davit_state_item {
 	uint32_t size, kind;
-	int32_t status;		  /* bulk_get: why this key could not be read; else 0 */
+	int32_t status; /* bulk_get: why this key could not be read; else 0 */
 	uint32_t unused;
 	struct davit_str key;
 	struct davit_bytes value;
-	struct davit_str etag;	  /* p == NULL: none */
+	struct davit_str etag; /* p == NULL: none */
 	struct davit_str content_type;
-	struct davit_str error;	  /* with status */
-	int64_t expires_ms;	  /* since 1970, UTC; 0: never */
+	struct davit_str error; /* with status */
+	int64_t expires_ms;	/* since 1970, UTC; 0: never */
 	const struct davit_pair *metadata;
 	uint64_t nmetadata;
 };
@@ -152,10 +153,12 @@ struct davit_state_ops {
 };
 
 /* A component of this block; a table of another block does not compile. */
-#define DAVIT_STATE(type_, version_, ops_, ...) { \
-	.size = (uint32_t)sizeof(struct davit_component), .kind = davit_component_kind, \
-	.block = DAVIT_BLOCK_STATE, \
-	.type = type_, .version = version_, .ops = 1 ? (ops_) : (const struct davit_state_ops *)NULL, __VA_ARGS__ }
+#define DAVIT_STATE(type_, version_, ops_, ...) \
+	{ \
+		.size = (uint32_t)sizeof(struct davit_component), .kind = davit_component_kind, \
+		.block = DAVIT_BLOCK_STATE, .type = type_, .version = version_, \
+		.ops = 1 ? (ops_) : (const struct davit_state_ops *)NULL, __VA_ARGS__ \
+	}
 
 static inline davit_status davit_emit_state(struct davit_call *call, const struct davit_state_item *item)
 {

@@ -70,7 +70,8 @@ static char *url_of(struct store *s, struct davit_call *call, struct davit_str k
 	for (i = 0; i < key.n; i++) {
 		unsigned char c = (unsigned char)key.p[i];
 
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_') {
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+		    c == '_') {
 			*p++ = (char)c;
 		} else {
 			*p++ = '%';
@@ -139,8 +140,9 @@ static davit_status store_del(void *self, struct davit_call *call, const struct 
 
 static const struct davit_state_ops ops = DAVIT_INIT(davit_state_ops, .get = store_get, .set = store_set,
 						     .del = store_del);
-static const struct davit_component on_loops = DAVIT_STATE("state.web", "v1", &ops, .flags = DAVIT_LOOP | DAVIT_PER_LOOP,
-							   .open = store_open, .close = store_close);
+static const struct davit_component on_loops = DAVIT_STATE("state.web", "v1", &ops,
+							   .flags = DAVIT_LOOP | DAVIT_PER_LOOP, .open = store_open,
+							   .close = store_close);
 static const struct davit_component on_workers = DAVIT_STATE("state.web", "v2", &ops, .workers = 8, .open = store_open,
 							     .close = store_close);
 
