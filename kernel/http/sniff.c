@@ -44,7 +44,6 @@ static const struct signature signatures[] = {
 	{ STR("MThd\0\0\0\6"), 0, "audio/midi" },
 	{ STR("RIFF....AVI "), CONTAINER, "video/avi" },
 	{ STR("RIFF....WAVE"), CONTAINER, "audio/wave" },
-	{ STR("....ftypmp4"), 0x0f, "video/mp4" },
 	{ STR("\x1a\x45\xdf\xa3"), 0, "video/webm" },
 	{ STR("\0\1\0\0"), 0, "font/ttf" },
 	{ STR("OTTO"), 0, "font/otf" },
@@ -75,6 +74,30 @@ static int begins_so(struct str s, const struct signature *g)
 	return 1;
 }
 
+/* Section 6.2.1: a first box whose brand, or one of those it is compatible with, begins with mp4. */
+static int is_mp4(struct str s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	size_t n, i;
+
+	if (s.n < 12 || memcmp(p + 4, "ftyp", 4) != 0)
+		return 0;
+	n = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+	if (n > s.n || n % 4 != 0)
+		return 0;
+	for (i = 8; i < n; i += 4)
+		if (i != 12 && memcmp(p + i, "mp4", 3) == 0) /* there its version stands */
+			return 1;
+	return 0;
+}
+
+#define EOT_ZEROS 34 /* bytes of an embedded OpenType font before its mark, which may be anything */
+
+static int is_eot(struct str s)
+{
+	return s.n >= EOT_ZEROS + 2 && memcmp(s.p + EOT_ZEROS, "LP", 2) == 0;
+}
+
 static int is_text(struct str s)
 {
 	size_t i;
@@ -103,5 +126,9 @@ struct str http_sniff(struct str bytes)
 	for (i = 0; i < sizeof(signatures) / sizeof(signatures[0]); i++)
 		if (begins_so(s, &signatures[i]))
 			return str_of(signatures[i].type);
+	if (is_mp4(s))
+		return STR("video/mp4");
+	if (is_eot(s))
+		return STR("application/vnd.ms-fontobject");
 	return is_text(s) ? STR(TEXT) : STR("application/octet-stream");
 }

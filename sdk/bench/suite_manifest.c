@@ -169,7 +169,8 @@ static void properties(struct davit_json entry, const struct davit_pair *props, 
 	if (davit_json_member(entry, "openMetadata", &open) && open.kind == DAVIT_JSON_TRUE)
 		return;
 	for (i = 0; i < n; i++) {
-		if (described(entry, props[i].key.p))
+		/* The runtime itself gives every component of topics its consumerID. */
+		if (strcmp(props[i].key.p, "consumerID") == 0 || described(entry, props[i].key.p))
 			continue;
 		snprintf(text, sizeof(text),
 			 "the property %s is in the manifest's metadata: describe it there, since operators are "

@@ -99,89 +99,198 @@ static int deep(int n)
 	return n > 0 ? deep(n - 1) + here[0] : 0;
 }
 
-static davit_status store_get(void *self, struct davit_call *call, const struct davit_state_key *in)
+/* ---- The ways of get ---- */
+
+typedef davit_status way(struct davit_call *call, const struct davit_state_key *in);
+
+static davit_status never(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)in;
+	davit_on_cancel(call, on_cancel, NULL);
+	return DAVIT_PENDING;
+}
+
+static davit_status from_a_thread(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)in;
+	return later(call, 20, 1, 0);
+}
+
+static davit_status again(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)in;
+	return later(call, 20, 1, 1);
+}
+
+static davit_status late(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)in;
+	return later(call, 700, 1, 0);
+}
+
+static davit_status twice(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)in;
+	emit_value(call, "\"once\"");
+	davit_done(call, DAVIT_OK);
+	usleep(50000);
+	davit_done(call, DAVIT_INTERNAL);
+	return DAVIT_PENDING;
+}
+
+/* Completes, and returns a status as well. */
+static davit_status final(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)in;
+	emit_value(call, "\"once\"");
+	davit_done(call, DAVIT_OK);
+	usleep(50000);
+	return DAVIT_INTERNAL;
+}
+
+static davit_status unknown_kind(struct davit_call *call, const struct davit_state_key *in)
 {
 	static const struct {
 		uint32_t size, kind;
 		uint64_t nothing[8];
 	} unknown = { sizeof(unknown), 987654, { 0 } };
+	davit_status status = davit_emit(call, &unknown);
+
+	(void)in;
+	return davit_fail(call, DAVIT_INTERNAL, NULL, "the kernel said %d", status);
+}
+
+static davit_status another_block(struct davit_call *call, const struct davit_state_key *in)
+{
 	struct davit_secret_item secret = DAVIT_INIT(davit_secret_item, .name = davit_str("a"), .key = davit_str("b"),
 						     .value = davit_str("c"));
+
+	(void)in;
+	davit_emit(call, &secret);
+	return DAVIT_OK;
+}
+
+static davit_status no_status(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)call, (void)in;
+	return 99;
+}
+
+static davit_status leaks(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)call, (void)in;
+	if (malloc(100) == NULL)
+		abort();
+	return DAVIT_OK;
+}
+
+static davit_status dives(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)in;
+	return deep(500) == 1 ? DAVIT_OK : emit_value(call, "\"deep\"");
+}
+
+/* Whatever becomes of the record, all is well. */
+static davit_status deaf(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)in;
+	emit_value(call, "\"deaf\"");
+	return DAVIT_OK;
+}
+
+/* The call is over, and has a record all the same. */
+static davit_status after(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)in;
+	davit_done(call, DAVIT_OK);
+	usleep(50000);
+	emit_value(call, "\"after\"");
+	return DAVIT_PENDING;
+}
+
+static davit_status flood(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)in;
+	while (emit_value(call, "\"flood\"") == DAVIT_OK)
+		;
+	return DAVIT_OK;
+}
+
+/* The key of the call before. */
+static davit_status keep(struct davit_call *call, const struct davit_state_key *in)
+{
+	static struct davit_str kept;
+	static volatile char first;
+
+	(void)call;
+	if (kept.p != NULL)
+		first = kept.p[0];
+	kept = in->key;
+	return DAVIT_OK;
+}
+
+static davit_status exits(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)call, (void)in;
+	exit(0);
+}
+
+static davit_status aborts(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)call, (void)in;
+	abort();
+}
+
+/* On the thread that it was given, whoever that is. */
+static davit_status sleeps(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)call, (void)in;
+	usleep(30000);
+	return DAVIT_OK;
+}
+
+static davit_status stubborn(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)call, (void)in;
+	usleep(1200000);
+	return DAVIT_OK;
+}
+
+static davit_status overflow(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)call, (void)in;
+	return (davit_status)deep(1000000000);
+}
+
+static davit_status crash(struct davit_call *call, const struct davit_state_key *in)
+{
+	(void)call, (void)in;
+	*(volatile int *)(uintptr_t)8 = 1;
+	return DAVIT_OK;
+}
+
+static const struct {
+	const char *how;
+	way *get;
+} ways[] = {
+	{ "never", never },	 { "thread", from_a_thread }, { "again", again },	{ "late", late },
+	{ "twice", twice },	 { "final", final },	      { "kind", unknown_kind }, { "block", another_block },
+	{ "status", no_status }, { "leak", leaks },	      { "deep", dives },	{ "deaf", deaf },
+	{ "after", after },	 { "flood", flood },	      { "keep", keep },		{ "exit", exits },
+	{ "abort", aborts },	 { "sleep", sleeps },	      { "stubborn", stubborn }, { "overflow", overflow },
+	{ "crash", crash },
+};
+
+static davit_status store_get(void *self, struct davit_call *call, const struct davit_state_key *in)
+{
 	struct store *s = self;
+	size_t i;
 
 	if (in->key.n >= 6 && strcmp(in->key.p + in->key.n - 6, "||well") == 0)
 		return emit_value(call, "\"well\"");
-	if (how(s, "never")) {
-		davit_on_cancel(call, on_cancel, NULL);
-		return DAVIT_PENDING;
-	}
-	if (how(s, "thread"))
-		return later(call, 20, 1, 0);
-	if (how(s, "again"))
-		return later(call, 20, 1, 1);
-	if (how(s, "late"))
-		return later(call, 700, 1, 0);
-	if (how(s, "twice")) {
-		emit_value(call, "\"once\"");
-		davit_done(call, DAVIT_OK);
-		usleep(50000);
-		davit_done(call, DAVIT_INTERNAL);
-		return DAVIT_PENDING;
-	}
-	if (how(s, "final")) { /* completes, and returns a status as well */
-		emit_value(call, "\"once\"");
-		davit_done(call, DAVIT_OK);
-		usleep(50000);
-		return DAVIT_INTERNAL;
-	}
-	if (how(s, "kind")) {
-		davit_status status = davit_emit(call, &unknown);
-
-		return davit_fail(call, DAVIT_INTERNAL, NULL, "the kernel said %d", status);
-	}
-	if (how(s, "block")) {
-		davit_emit(call, &secret);
-		return DAVIT_OK;
-	}
-	if (how(s, "status"))
-		return 99;
-	if (how(s, "leak") && malloc(100) == NULL)
-		abort();
-	if (how(s, "deep"))
-		return deep(500) == 1 ? DAVIT_OK : emit_value(call, "\"deep\"");
-	if (how(s, "deaf")) { /* whatever becomes of the record, all is well */
-		emit_value(call, "\"deaf\"");
-		return DAVIT_OK;
-	}
-	if (how(s, "after")) { /* the call is over, and has a record all the same */
-		davit_done(call, DAVIT_OK);
-		usleep(50000);
-		emit_value(call, "\"after\"");
-		return DAVIT_PENDING;
-	}
-	if (how(s, "flood"))
-		while (emit_value(call, "\"flood\"") == DAVIT_OK)
-			;
-	if (how(s, "keep")) { /* the key of the call before */
-		static struct davit_str kept;
-		static volatile char first;
-
-		if (kept.p != NULL)
-			first = kept.p[0];
-		kept = in->key;
-	}
-	if (how(s, "exit"))
-		exit(0);
-	if (how(s, "abort"))
-		abort();
-	if (how(s, "sleep")) /* on the thread that it was given, whoever that is */
-		usleep(30000);
-	if (how(s, "stubborn"))
-		usleep(1200000);
-	if (how(s, "overflow"))
-		return (davit_status)deep(1000000000);
-	if (how(s, "crash"))
-		*(volatile int *)(uintptr_t)8 = 1;
+	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+		if (how(s, ways[i].how))
+			return ways[i].get(call, in);
 	return DAVIT_OK;
 }
 
