@@ -91,8 +91,8 @@ void call_done(struct davit_call *head, davit_status status)
 	int was;
 
 	if (!cell_is_of(head) || atomic_exchange(&c->finished, 1)) {
-		log_error("A plugin finished a call of " STR_FMT " twice; the second time is ignored",
-			  STR_ARG(instance_name(((const struct handle *)head)->instance)));
+		log_error("A plugin finished a call of %s twice; the second time is ignored",
+			  ((const struct handle *)head)->name);
 		return;
 	}
 	notify_end(&c->cancel);
@@ -286,7 +286,7 @@ static void run_on_worker(struct lane_job *j)
 static struct call *call_new(struct scope *s, int64_t deadline_ns, struct instance *i, davit_op *op, const void *in)
 {
 	struct arena *a = arena_new();
-	struct call *c = a ? (struct call *)cell_take(sizeof(*c), &host_table, i) : NULL;
+	struct call *c = a ? (struct call *)cell_take(sizeof(*c), &host_table, instance_name(i).p) : NULL;
 
 	if (c == NULL || arena_try_defer(a, cell_rest, c) < 0) {
 		if (c != NULL)

@@ -104,7 +104,7 @@ static struct cell *cell_new(size_t n)
 	return c;
 }
 
-struct cell *cell_take(size_t n, const struct davit_host *host, struct instance *i)
+struct cell *cell_take(size_t n, const struct davit_host *host, const char *name)
 {
 	struct cell *c;
 	struct handle *h;
@@ -118,7 +118,29 @@ struct cell *cell_take(size_t n, const struct davit_host *host, struct instance 
 	turn = c->turn + 1;
 	h = &c->handles[turn % CELL_HANDLES];
 	h->head.host = host;
-	h->instance = i;
+	h->name = name;
 	c->turn = turn;
 	return c;
+}
+
+struct kept_name {
+	struct kept_name *next;
+	char text[];
+};
+
+const char *cell_name(struct str name)
+{
+	static struct kept_name *names;
+	struct kept_name *k;
+
+	pthread_mutex_lock(&lock);
+	for (k = names; k != NULL && !str_is(name, k->text); k = k->next)
+		;
+	if (k == NULL && (k = mem_zalloc(sizeof(*k) + name.n + 1)) != NULL) {
+		memcpy(k->text, name.p, name.n);
+		k->next = names;
+		names = k;
+	}
+	pthread_mutex_unlock(&lock);
+	return k ? k->text : NULL;
 }

@@ -9,16 +9,17 @@
 #define PLUGIN_CELL_H
 #include <davit/plugin.h>
 
+#include "base/str.h"
+
 #define CELL_HANDLES 8
 #define CELL_REST 64 /* so many rest before the one that has rested longest is used again */
 
-struct instance;
 struct cell;
 
 struct handle {
 	struct davit_call head; /* what the plugin has */
 	struct cell *cell;
-	struct instance *instance; /* whose call it was; lives as long as the process opens plugins */
+	const char *name; /* whose call it is or was, of cell_name() */
 };
 
 struct cell {
@@ -29,8 +30,12 @@ struct cell {
 
 /* From a loop's thread. n: bytes with the cell at their beginning, always the same n; the rest is not cleared. NULL: no
  * memory. */
-struct cell *cell_take(size_t n, const struct davit_host *host, struct instance *i);
+struct cell *cell_take(size_t n, const struct davit_host *host, const char *name);
 void cell_rest(void *cell); /* any thread */
+
+/* The text, for the life of the program as cells are: what a plugin says late has to be said of somebody when the component
+ * is long gone. One for each name that there ever was. Any thread; NULL: no memory. */
+const char *cell_name(struct str name);
 
 static inline struct davit_call *cell_head(struct cell *c)
 {

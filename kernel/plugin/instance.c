@@ -12,6 +12,7 @@
 #include "loop/lane.h"
 #include "loop/loop.h"
 #include "plugin/call.h"
+#include "plugin/cell.h"
 #include "plugin/host.h"
 #include "plugin/minor.h"
 #include "plugin/http_origin.h"
@@ -128,11 +129,14 @@ static struct error fill(struct instance *i, const struct instance_options *o)
 {
 	const struct manifest_component *about = o->type->about;
 	const struct davit_pair *checked;
+	const char *name = cell_name(o->name);
 	struct davit_pair *props;
 	struct error e;
 	size_t n, k;
 
-	i->o.name = arena_str(i->arena, o->name);
+	if (name == NULL)
+		return error_new(i->arena, ERROR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+	i->o.name = str_of(name);
 	e = properties_check(i->arena, about, o->props, o->nprops, i->o.name.p, &checked, &n);
 	if (error_is(&e))
 		return e;

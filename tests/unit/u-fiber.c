@@ -441,7 +441,9 @@ START_TEST(what_a_burst_took_is_given_back)
 	ck_assert_int_ge(mappings(), before + 2 * (BURST - 10));
 	for (i = 0; i < 200 && mappings() > before + 2 * KEPT + 10; i++)
 		usleep(50000);
+#if !defined(__SANITIZE_THREAD__) /* which has mappings of its own for every fiber, and keeps them */
 	ck_assert_int_le(mappings(), before + 2 * KEPT + 10);
+#endif
 	on_loop(starts_burst); /* and it goes on */
 }
 END_TEST
