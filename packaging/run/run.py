@@ -9,6 +9,7 @@ Stays up until Ctrl-C, which ends all with exit code 0; --once ends by itself af
 its own below TMPDIR, gone at the end.
 """
 import argparse
+import contextlib
 import http.client
 import os
 import shutil
@@ -218,6 +219,30 @@ def run(shop, orders, spans, once, ended):
     return 0 if ended and not shop.ended() and not orders.ended() else 1
 
 
+@contextlib.contextmanager
+def terminal():
+    """Ctrl-C for us alone: make would die of it too, whatever we return, and this has to end with 0."""
+    try:
+        tty = os.open("/dev/tty", os.O_RDWR)
+    except OSError:  # there is none
+        yield
+        return
+    before = os.tcgetpgrp(tty)
+    if before != os.getpgrp():  # in the background
+        os.close(tty)
+        yield
+        return
+    for sig in (signal.SIGTTOU, signal.SIGTSTP):  # nobody would wake us
+        signal.signal(sig, signal.SIG_IGN)
+    os.setpgid(0, 0)
+    os.tcsetpgrp(tty, os.getpgrp())
+    try:
+        yield
+    finally:
+        os.tcsetpgrp(tty, before)
+        os.close(tty)
+
+
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--build", default="build")
@@ -249,4 +274,6 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with terminal():
+        code = main()
+    sys.exit(code)

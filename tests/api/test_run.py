@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make run`: two sample applications with their sidecars, without a terminal."""
 import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -53,3 +55,25 @@ def test_it_stays_until_ctrl_c(tmp_path, sig):
         assert p.wait(30 * SLOW) == 0, (tmp_path / "out").read_text()
     assert len(sidecars) == 2 and not [n for n in sidecars if os.path.exists("/proc/%d" % n)]
     assert not [d for d in os.listdir(tmp_path) if d.startswith("davit-run-")]
+
+
+def test_ctrl_c_at_a_terminal_ends_make_with_0_as_well(tmp_path):
+    """make would die of the same signal, whatever its recipe returns."""
+    (tmp_path / "Makefile").write_text("all:\n\t@cd %s && %s\n" % (os.getcwd(), " ".join(RUN)))
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["TMPDIR"] = str(tmp_path)
+        os.execvp("make", ["make", "-C", str(tmp_path)])
+    end, seen, asked = time.monotonic() + 90 * SLOW, b"", False
+    while time.monotonic() < end:
+        if not select.select([terminal], [], [], 0.5)[0]:
+            continue
+        try:
+            seen += os.read(terminal, 65536)
+        except OSError:  # the other side is closed
+            break
+        if not asked and b"gRPC on" in seen:
+            asked = os.write(terminal, b"\x03") == 1
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, seen[-2000:]
+    assert asked and b"all have ended well" in seen
